@@ -7,7 +7,11 @@ pub mod buffer;
 pub mod cache;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod notes;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "rescue")]
 pub mod rescue;
 #[cfg(feature = "retry")]
@@ -16,3 +20,5 @@ pub mod retry;
 pub mod rewrite;
 #[cfg(feature = "route")]
 pub mod route;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

@@ -30,7 +30,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<B, E> {
-        Whole { bytes: Bytes, trailers: Option<HeaderMap>, sent: bool },
+        Whole { bytes: Bytes, trailers: Option<Box<HeaderMap>>, sent: bool },
         Streaming { prefix: VecDeque<Bytes>, error: Option<E>, #[pin] rest: B },
     }
 }
@@ -119,7 +119,7 @@ impl<B: Body<Data = Bytes>> Buffered<B> {
                         }
                     }
                     Err(frame) => {
-                        trailers = frame.into_trailers().ok();
+                        trailers = frame.into_trailers().ok().map(Box::new);
                         break;
                     }
                 },
@@ -155,7 +155,7 @@ impl<B: Body<Data = Bytes>> Body for Buffered<B> {
                 if !bytes.is_empty() {
                     return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))));
                 }
-                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
             }
             StateProj::Streaming { prefix, error, rest } => {
                 if let Some(data) = prefix.pop_front() {

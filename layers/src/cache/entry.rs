@@ -43,7 +43,7 @@ impl Entry {
         out.put_u16(self.status);
         out.put_u64(self.stored_at_ms);
         out.put_u64(self.ttl_ms);
-        out.put_u32(content_type.map_or(NO_TYPE, |text| length(text)));
+        out.put_u32(content_type.map_or(NO_TYPE, length));
         out.put_u32(length(&self.meta));
         out.put_slice(text.as_bytes());
         out.put_slice(self.meta.as_bytes());
