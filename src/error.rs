@@ -265,7 +265,9 @@ impl fmt::Display for Error {
                  raise server.max_body_bytes"
             ),
             Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
-            Self::Broken { upstream, why } => write!(f, "the connection to {upstream} broke: {why}"),
+            Self::Broken { upstream, why } => {
+                write!(f, "the connection to {upstream} broke: {why}")
+            }
             Self::Incomplete { upstream } => {
                 write!(f, "{upstream} ended its answer before it was complete")
             }

@@ -1,2 +1,1 @@
 //! x
-pub mod intent;
