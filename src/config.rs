@@ -1,10 +1,28 @@
 //! The configuration as plain data: every key with its unit and default. It opens nothing and connects to nothing.
 //!
 //! `config.toml` at the top of the repository shows every key; [`Config::default`] is what it says.
+//! [`Config::load`] puts the file, the environment and the command line's flags together.
 
 mod address;
+#[cfg(feature = "gateway")]
+mod environment;
+mod key_path;
+#[cfg(feature = "gateway")]
+mod load;
+#[cfg(feature = "gateway")]
+mod overlay;
+#[cfg(feature = "gateway")]
+mod search;
 mod secret;
+#[cfg(feature = "gateway")]
+mod source;
+mod suggest;
+#[cfg(all(test, feature = "gateway"))]
+mod tests;
+mod validate;
 
+#[cfg(feature = "gateway")]
+pub use self::load::{ConfigError, Loaded, Sources};
 pub use self::secret::{Secret, SecretRef, SecretUrl};
 
 use serde::{Deserialize, Serialize};
@@ -184,7 +202,8 @@ pub struct Retry {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// The SQLite file. Default when absent: `unigate/requests.db` in `$XDG_DATA_HOME` or `~/.local/share`; loading fills it in.
+    /// The SQLite file. Default when absent: `unigate/requests.db` in `$XDG_DATA_HOME` or `~/.local/share`;
+    /// [`Config::load`] fills it in.
     pub path: Option<PathBuf>,
     /// Whether requests are logged at all. Default yes.
     pub enabled: bool,
