@@ -72,14 +72,22 @@ pub(super) const SHAPES: &[Shape] = &[
         0.6,
         r"^\s*\$ [a-z]|\b(?:curl|wget|tar|grep|sed|awk|tail|head|ls|rm|find|ssh|scp|ps|kill|du|cp|mv|mkdir|jq|python3?|node|java|gcc|make|git|docker|cargo|npm) --?[a-zA-Z]|\bsudo \w",
     ),
-    shape("operator", 0.5, r"===|!==|\w&&\w|\w \|\| \w|\w::\w|\w->\w|\s[!=]=\s|\?\.\w|:=\s|\w&?\[\w+\]\s*="),
+    shape(
+        "operator",
+        0.5,
+        r"===|!==|\w&&\w|\w \|\| \w|\w::\w|\w->\w|\s[!=]=\s|\?\.\w|:=\s|\w&?\[\w+\]\s*=",
+    ),
     shape("inline code", 0.3, r"`[^`\n]+`"),
     shape(
         "source file name",
         0.4,
         r"\w\.(?:py|ipynb|tsx?|jsx|mjs|rs|cpp|hpp|java|kt|rb|php|sh|ps1|sql|html|css|scss|ya?ml|toml|json|gradle|cfg|ini|vue|csproj)\b|\bmain\.(?:c|go|js)\b|\.(?:gitignore|bashrc|zshrc|htaccess)\b",
     ),
-    shape("regular expression", 0.4, r"\\[dws][+*{)]|\[\^?(?:a-z|0-9)[^\]\n]*\]|\(\?[:=!<P]|\^\(?\\?[\w\[(]\S*\$"),
+    shape(
+        "regular expression",
+        0.4,
+        r"\\[dws][+*{)]|\[\^?(?:a-z|0-9)[^\]\n]*\]|\(\?[:=!<P]|\^\(?\\?[\w\[(]\S*\$",
+    ),
     Shape {
         why: "identifier",
         says: Says::PerhapsCode(0.25),
@@ -91,7 +99,11 @@ pub(super) const SHAPES: &[Shape] = &[
         says: Says::Depth,
         pattern: "写一篇|写一个故事|(?:エッセイ|小説|物語|作文|論文)を?書",
     },
-    Shape { why: "analysis", says: Says::Depth, pattern: "分析|比較して|比较一下|详细|詳しく|자세히" },
+    Shape {
+        why: "analysis",
+        says: Says::Depth,
+        pattern: "分析|比較して|比较一下|详细|詳しく|자세히",
+    },
     shape(
         "asks for a program",
         0.6,
