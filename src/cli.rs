@@ -90,12 +90,12 @@ impl Cli {
     /// # Errors
     /// What went wrong, with the exit status that belongs to it.
     pub fn run(self) -> Result<(), Failure> {
-        let mut out = BufWriter::new(stdout().lock());
+        let mut out = BufWriter::new(stdout());
         let first = self.settings;
         let done = match self.command {
             None => serve::run(first.load()?),
             Some(Command::Serve(more)) => serve::run(first.and(more).load()?),
-            Some(Command::Demo) => demo::run(&mut out),
+            Some(Command::Demo) => demo::run(),
             Some(Command::Check(more)) => check::run(&first.and(more).load()?, &mut out),
             Some(Command::Init(init)) => init::run(&init, &mut out),
             Some(Command::Config(ConfigCommand::Dump(more))) => {
