@@ -22,6 +22,8 @@ mod tests;
 mod validate;
 
 #[cfg(feature = "gateway")]
+pub(crate) use self::load::ollama_url;
+#[cfg(feature = "gateway")]
 pub use self::load::{ConfigError, Loaded, Sources};
 pub use self::secret::{Secret, SecretRef, SecretUrl};
 

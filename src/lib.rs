@@ -49,7 +49,8 @@ pub mod route;
 pub mod translate;
 pub mod wire;
 
-//CLI
+#[cfg(feature = "gateway")]
+pub mod cli;
 #[cfg(feature = "gateway")]
 pub mod demo;
 #[cfg(feature = "gateway")]

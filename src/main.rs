@@ -1,12 +1,34 @@
-//! tmp
-use unigate::{config::{Config, Sources}, demo, run};
-fn main() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let rt = tokio::runtime::Runtime::new().unwrap();
-    if std::env::args().nth(1).as_deref() == Some("demo") {
-        println!("{:?}", rt.block_on(demo::run(std::io::stdout())));
-        return;
+//! The program: arguments in, an exit status out.
+//!
+//! 0 after a graceful stop or a finished command, 64 for bad arguments or configuration, 1 for everything that failed.
+
+use clap::Parser;
+use std::process::ExitCode;
+use unigate::cli::Cli;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// As in sysexits.h: the command was used incorrectly.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive here too; if nobody reads them any more, that is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                eprintln!("{message}");
+            }
+            ExitCode::from(failure.status())
+        }
     }
-    let loaded = Config::load(Sources { env: std::env::vars().collect(), path: std::env::args().nth(1).map(Into::into), ..Sources::default() }).unwrap();
-    rt.block_on(run::run(loaded)).unwrap();
 }
