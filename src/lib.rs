@@ -1,2 +1,3 @@
 //! x
 pub mod intent;
+pub mod pick;
