@@ -49,6 +49,7 @@ pub(super) const PAIRS: &[Pair] = &[
     pair("asks for a program", Means::Code(0.5), bit(Wanted), 14, bit(Computing)),
     pair("asks for a classic", Means::Code(0.5), bit(Implement), 5, bit(Structure)),
     pair("works on data", Means::Code(0.5), bit(Sort), 4, bit(Data)),
+    pair("works on data", Means::Code(0.35), bit(How) | bit(Make), 12, bit(Container)),
     pair("long text", Means::Depth, bit(Compose), 11, bit(Work)),
     pair("supposition", Means::Depth, bit(Would), 12, bit(Have)),
 ];
