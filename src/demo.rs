@@ -31,8 +31,8 @@ struct Answer {
     frames: usize,
 }
 
-struct Demo<W> {
-    out: W,
+struct Demo<'a, W> {
+    out: &'a mut W,
     at: String,
     client: Client<HttpConnector, Full<Bytes>>,
     failed: Vec<String>,
@@ -44,7 +44,7 @@ struct Demo<W> {
 ///
 /// # Errors
 /// What did not happen as it should have, in words.
-pub async fn run<W: Write>(out: W) -> Result<PathBuf, String> {
+pub async fn run(out: &mut impl Write) -> Result<PathBuf, String> {
     let io = |error: io::Error| error.to_string();
     let (ollama, cloud) =
         (Scripted::start().await.map_err(io)?, Scripted::start().await.map_err(io)?);
@@ -96,7 +96,7 @@ fn config(ollama: &Scripted, cloud: &Scripted, log: PathBuf) -> Config {
     config
 }
 
-impl<W: Write> Demo<W> {
+impl<W: Write> Demo<'_, W> {
     async fn ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {

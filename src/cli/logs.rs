@@ -38,6 +38,21 @@ pub(super) struct Logs {
     pub(super) place: Where,
 }
 
+impl Logs {
+    /// The newest rows, whatever they say.
+    pub(super) fn newest(number: u32) -> Self {
+        Self {
+            follow: false,
+            number,
+            errors: false,
+            model: None,
+            since: None,
+            json: false,
+            place: Where::default(),
+        }
+    }
+}
+
 /// What a row must be; the same for the first rows and for those that follow.
 pub(super) struct Filter {
     clause: String,

@@ -81,7 +81,10 @@ pub(super) const CLASSES: &[(Class, &str)] = &[
         Class::Sure,
         "javascript typescript ecmascript js ts jsx tsx c++ cpp c# csharp f# golang haskell kotlin php html html5 css css3 scss sql mysql sqlite postgres postgresql bash zsh powershell matlab fortran cobol erlang clojure ocaml elixir vba solidity wasm webassembly nodejs nextjs jquery django fastapi numpy pytorch tensorflow sklearn opencv matplotlib graphql tailwind kubernetes k8s ansible webpack laravel symfony dotnet mongodb nginx yaml toml json cmake gcc clang rustc xpath websocket ffmpeg sqlalchemy hibernate git github gitlab dockerfile systemd jupyter tkinter ggplot ggplot2 dplyr tidyverse streamlit maven gradle prisma axios serde actix rxjs redux mypy pylint jest vitest cypress rabbitmq kafka elasticsearch mariadb dynamodb firestore supabase swiftui flutter webgl sass mvvm grpc protobuf mqtt uuid base64 utf8 ascii nestjs expressjs pyspark keras sympy scipy seaborn plotly ffi llvm gdb valgrind lldb xcode vscode intellij pycharm verilog vhdl opengl cuda glsl raspberrypi esp32 ec2 s3 heroku vercel netlify etl api sdk ide bigquery plsql tsql ejs htmx alpinejs svelte sveltekit nuxt angularjs rspec activerecord wordpress",
     ),
-    (Class::Maybe, "python python3 ruby perl scala lua react docker pandas flask terraform excel vue svelte angular rails prolog redis arduino firebase aws bootstrap godot nodejs assembly jenkins linux unix groovy nim zig"),
+    (
+        Class::Maybe,
+        "python python3 ruby perl scala lua react docker pandas flask terraform excel vue svelte angular rails prolog redis arduino firebase aws bootstrap godot nodejs assembly jenkins linux unix groovy nim zig",
+    ),
     (Class::Place, "java rust julia assembly pascal lisp dart scheme crystal"),
     (Class::Everyday, "go swift c r shell express spring d basic cuda"),
     (
@@ -98,8 +101,14 @@ pub(super) const CLASSES: &[(Class, &str)] = &[
         Class::Make,
         "write writing implement create creating build make generate develop code program fix debug port show design rewrite optimize optimise simplify complete finish schreib schreibe schreiben erstelle erstellen programmiere programmieren implementiere implementieren écris ecris écrire écrivez crée créer créez implémente escribe escriba escribir crea crear implementa scrivi scrivere creami napisz stwórz escreva escreve crie schrijf maak skriv lag yaz napiš напиши создай реализуй",
     ),
-    (Class::How, "how wie comment cómo como come why warum pourquoi perché jak what difference unterschied hvordan как почему"),
-    (Class::Convert, "convert converting port translate rewrite migrate migrating transpile turn übersetze übersetzen traduis traduire traduce traducir converti konvertiere convierte перепиши переведи"),
+    (
+        Class::How,
+        "how wie comment cómo como come why warum pourquoi perché jak what difference unterschied hvordan как почему",
+    ),
+    (
+        Class::Convert,
+        "convert converting port translate rewrite migrate migrating transpile turn übersetze übersetzen traduis traduire traduce traducir converti konvertiere convierte перепиши переведи",
+    ),
     (Class::To, "to into from nach von en vers de a da in на с"),
     (
         Class::Write,
@@ -113,7 +122,10 @@ pub(super) const CLASSES: &[(Class, &str)] = &[
         Class::Want,
         "write writing create creating build make need want give show generate schreib schreibe erstelle bau brauche écris ecris écrire crée créer escribe escribir crea scrivi napisz escreva crie schrijf skriv",
     ),
-    (Class::Program, "script program programm programma programme programa skript app application bot website webpage page plugin extension cronjob workflow tool game crawler scraper job server"),
+    (
+        Class::Program,
+        "script program programm programma programme programa skript app application bot website webpage page plugin extension cronjob workflow tool game crawler scraper job server",
+    ),
     (
         Class::Computing,
         "print read parse output file folder directory directorie csv pdf input sort loop count compute calculate rename delete backup database server request url log prime fibonacci fichier archivo datei dateien zahlen ordner carpeta pasta terminal api form login mongodb json user integer number random api timestamp screenshot download upload unzip encrypt email javascript",
@@ -123,9 +135,18 @@ pub(super) const CLASSES: &[(Class, &str)] = &[
         Class::Structure,
         "quicksort mergesort heap stack queue cache trie hashmap allocator tokenizer lexer iterator singleton mutex semaphore debounce throttle dijkstra bfs dfs fizzbuzz palindrome fibonacci matrix calculator crud cli rest",
     ),
-    (Class::Sort, "sort reverse iterate loop filter parse concatenate merge split flatten serialize deserialize deduplicate dedupe append slice sortieren parsen filtern umkehren trier ordenar invertir"),
-    (Class::Data, "array string dict dictionary json tuple dataframe csv hashmap map object column xml yaml vector substring slice wörterbuch cadena chaîne"),
-    (Class::Container, "array dict dataframe hashmap tuple arraylist hashset iterator pointer element substring"),
+    (
+        Class::Sort,
+        "sort reverse iterate loop filter parse concatenate merge split flatten serialize deserialize deduplicate dedupe append slice sortieren parsen filtern umkehren trier ordenar invertir",
+    ),
+    (
+        Class::Data,
+        "array string dict dictionary json tuple dataframe csv hashmap map object column xml yaml vector substring slice wörterbuch cadena chaîne",
+    ),
+    (
+        Class::Container,
+        "array dict dataframe hashmap tuple arraylist hashset iterator pointer element substring",
+    ),
     (
         Class::Compose,
         "write compose draft create develop design prepare outline tell give invent schreib schreibe schreiben verfasse verfassen erstelle stelle entwirf entwickle erzähl erzähle écris écrire écrivez rédige rédiger compose invente escribe escriba escribir redacta inventa scrivi componi escreva schrijf napisz skriv напиши",
@@ -189,23 +210,75 @@ pub(super) const PHRASES: &[Phrases] = &[
         Says::Code(0.6),
         "npm install|npm run|npm ci|npm start|npx|yarn add|yarn install|yarn build|pnpm|pip install|pip3 install|cargo build|cargo run|cargo test|cargo add|cargo clippy|apt get|apt install|brew install|poetry add|conda install|conda env|composer require|dotnet build|dotnet run|mvn|gradle|docker build|docker run|docker pull|docker ps|docker exec|podman|kubectl|helm install|terraform plan|terraform apply|go mod|go build|rustup|git commit|git push|git pull|git rebase|git merge|git clone|git checkout|git stash|git log|git diff|git reset|git revert|git bisect|git cherry pick|git blame|git branch|git tag|git status|git fetch|git submodule|git add|git init|last commit|force push|squash commit|interactive rebase",
     ),
-    phrases("programming", Says::PerhapsCode(0.35), "programming|programmer|software|coding|compile|compiled|compiler|compiling|compilation|debug|debugging|algorithm|database|runtime|deploy|deployment|repo|repository|commit|open source|developer|entwickler|développeur"),
-    phrases("perhaps a language", Says::PerhapsCode(0.25), "python|java|rust|ruby|perl|scala|lua|react|docker|panda|flask|terraform|excel|vue|angular|rails|redis|golang|linux|node|unity|aws|azure|firebase"),
-    phrases("construct", Says::PerhapsCode(0.15), "function|method|class|classe|script|loop|module|interface|thread|exception|return|import|null|void|funktion|klasse|fonction|boucle|bucle|keyword"),
-    phrases("type of data", Says::PerhapsCode(0.2), "array|string|integer|boolean|bool|float|tuple|dictionary|variable|pointer|struct|enum|byte|hash|json|csv|xml|http|url|schema|index|parameter|argument|column|element|occurrence|token|session|cookie|request|response|route|server|terminal|compress|encode|decode|array|vector|constructor|immutable|mutable|assert|assertion|callback|linker|parser|await"),
-    phrases("mending", Says::PerhapsCode(0.15), "bug|fix|crash|crashes|fail|failing|error|warning|broken|doesn t work|not working|404|fehler|erreur|debuggen|undefined|invalid"),
-    phrases("prove", Says::Depth, "prove|disprove|proof of|a proof|beweise|beweis|beweisen|démontre|démontrer|démontrez|demuestra|demostrar|dimostra|prouve|prouver|udowodnij|докажи"),
-    phrases("derive", Says::DepthAsCommand, "derive|deduce|integrate|factorize|factorise|solve|show that|löse|résous|resuelve|risolvi|leite|zeige dass"),
+    phrases(
+        "programming",
+        Says::PerhapsCode(0.35),
+        "programming|programmer|software|coding|compile|compiled|compiler|compiling|compilation|debug|debugging|algorithm|database|runtime|deploy|deployment|repo|repository|commit|open source|developer|entwickler|développeur",
+    ),
+    phrases(
+        "perhaps a language",
+        Says::PerhapsCode(0.25),
+        "python|java|rust|ruby|perl|scala|lua|react|docker|panda|flask|terraform|excel|vue|angular|rails|redis|golang|linux|node|unity|aws|azure|firebase",
+    ),
+    phrases(
+        "construct",
+        Says::PerhapsCode(0.15),
+        "function|method|class|classe|script|loop|module|interface|thread|exception|return|import|null|void|funktion|klasse|fonction|boucle|bucle|keyword",
+    ),
+    phrases(
+        "type of data",
+        Says::PerhapsCode(0.2),
+        "array|string|integer|boolean|bool|float|tuple|dictionary|variable|pointer|struct|enum|byte|hash|json|csv|xml|http|url|schema|index|parameter|argument|column|element|occurrence|token|session|cookie|request|response|route|server|terminal|compress|encode|decode|array|vector|constructor|immutable|mutable|assert|assertion|callback|linker|parser|await",
+    ),
+    phrases(
+        "mending",
+        Says::PerhapsCode(0.15),
+        "bug|fix|crash|crashes|fail|failing|error|warning|broken|doesn t work|not working|404|fehler|erreur|debuggen|undefined|invalid",
+    ),
+    phrases(
+        "prove",
+        Says::Depth,
+        "prove|disprove|proof of|a proof|beweise|beweis|beweisen|démontre|démontrer|démontrez|demuestra|demostrar|dimostra|prouve|prouver|udowodnij|докажи",
+    ),
+    phrases(
+        "derive",
+        Says::DepthAsCommand,
+        "derive|deduce|integrate|factorize|factorise|solve|show that|löse|résous|resuelve|risolvi|leite|zeige dass",
+    ),
     phrases("derive", Says::Depth, "derive the|derivation of|solve this|solve the|find all"),
     phrases(
         "detail",
         Says::Depth,
         "in depth|in detail|in great detail|in more detail|with details|detailed|thorough|thoroughly|comprehensive|comprehensively|exhaustive|exhaustively|extensive|extensively|at length|ausführlich|ausführliche|im detail|detailliert|gründlich|en détail|en profondeur|en detalle|en profundidad|détaillé|détaillée|detallado|detallada|detalladamente|a fondo|in dettaglio|dettagliato|em detalhe|em detalhes|detalhada|szczegółowo|подробно|word essay|word article|long|lengthy",
     ),
-    phrases("steps", Says::Depth, "step by step|reason carefully|reason through|your reasoning|your work|your working|the reasoning|think carefully|think hard|think it through|think through|schritt für schritt|étape par étape|paso a paso|passo a passo|krok po kroku|шаг за шагом|walk me through|logic puzzle"),
-    phrases("analysis", Says::Depth, "analyze|analyse|analyzing|analysiere|analysieren|analiza|analizar|analizza|analise|analisa|проанализируй|critically|compare and contrast|pros and cons|advantages and disadvantages|strengths and weaknesses|both sides|implications|trade offs|tradeoffs|vor und nachteile|avantages et inconvénients|ventajas y desventajas|a thorough|differential diagnosis|play devil s advocate"),
-    phrases("analysis", Says::DepthAsCommand, "evaluate|assess|discuss|consider|determine|elaborate|weigh|compare|contrast|critique|examine|interpret|argue|debate|justify|reflect|investigate|diskutiere|vergleiche|erörtere|bewerte|beurteile|interpretiere|discute|discutez|comparez|évalue|évaluez|compara|evalúa|confronta|valuta|discuti|porównaj|vergelijk|сравни|оцени"),
-    phrases("plan", Says::DepthAsCommand, "plan|organize|organise|devise|brainstorm|outline|propose|strategize|develop|design|entwirf|entwickle|planifie|planea|planifica|pianifica|organizza|спланируй"),
-    phrases("plan", Says::Depth, "training plan|business plan|marketing strategy|lesson plan|study plan|week plan|month plan|day itinerary|trainingsplan|project plan|meal plan"),
-    phrases("brevity", Says::Brief, "in one sentence|in one short sentence|in a sentence|in two sentences|in one word|in a word|in a few words|in one line|in a few sentences|briefly|short answer|one liner|tldr|tl dr|yes or no|kurz|kurz gesagt|in einem satz|en une phrase|brièvement|en una frase|brevemente|in una frase|make it shorter|how long|as long as|so long|long does|long is|long do|long before|no longer|long ago|long should|long can|long will|long time"),
+    phrases(
+        "steps",
+        Says::Depth,
+        "step by step|reason carefully|reason through|your reasoning|your work|your working|the reasoning|think carefully|think hard|think it through|think through|schritt für schritt|étape par étape|paso a paso|passo a passo|krok po kroku|шаг за шагом|walk me through|logic puzzle",
+    ),
+    phrases(
+        "analysis",
+        Says::Depth,
+        "analyze|analyse|analyzing|analysiere|analysieren|analiza|analizar|analizza|analise|analisa|проанализируй|critically|compare and contrast|pros and cons|advantages and disadvantages|strengths and weaknesses|both sides|implications|trade offs|tradeoffs|vor und nachteile|avantages et inconvénients|ventajas y desventajas|a thorough|differential diagnosis|play devil s advocate",
+    ),
+    phrases(
+        "analysis",
+        Says::DepthAsCommand,
+        "evaluate|assess|discuss|consider|determine|elaborate|weigh|compare|contrast|critique|examine|interpret|argue|debate|justify|reflect|investigate|diskutiere|vergleiche|erörtere|bewerte|beurteile|interpretiere|discute|discutez|comparez|évalue|évaluez|compara|evalúa|confronta|valuta|discuti|porównaj|vergelijk|сравни|оцени",
+    ),
+    phrases(
+        "plan",
+        Says::DepthAsCommand,
+        "plan|organize|organise|devise|brainstorm|outline|propose|strategize|develop|design|entwirf|entwickle|planifie|planea|planifica|pianifica|organizza|спланируй",
+    ),
+    phrases(
+        "plan",
+        Says::Depth,
+        "training plan|business plan|marketing strategy|lesson plan|study plan|week plan|month plan|day itinerary|trainingsplan|project plan|meal plan",
+    ),
+    phrases(
+        "brevity",
+        Says::Brief,
+        "in one sentence|in one short sentence|in a sentence|in two sentences|in one word|in a word|in a few words|in one line|in a few sentences|briefly|short answer|one liner|tldr|tl dr|yes or no|kurz|kurz gesagt|in einem satz|en une phrase|brièvement|en una frase|brevemente|in una frase|make it shorter|how long|as long as|so long|long does|long is|long do|long before|no longer|long ago|long should|long can|long will|long time",
+    ),
 ];
