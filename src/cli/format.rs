@@ -1,5 +1,13 @@
 //! Numbers and foreign text, as a person reads them on a terminal.
 
+use serde::Serialize;
+use std::io;
+
+/// As JSON on one line, the fields in their order.
+pub(super) fn json(value: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string(value)?)
+}
+
 /// Text from a client or an upstream without what a terminal would obey: escapes, line ends, other controls.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
