@@ -182,7 +182,8 @@ impl Rules {
         let seen = header.or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
         let Some(seen) = seen else { return Ok(()) };
         let host = host_of(seen);
-        if is_local_name(host) || self.hosts.iter().any(|h| h == "*" || h.eq_ignore_ascii_case(host))
+        if is_local_name(host)
+            || self.hosts.iter().any(|h| h == "*" || h.eq_ignore_ascii_case(host))
         {
             return Ok(());
         }
@@ -274,7 +275,9 @@ fn host_of(authority: &str) -> &str {
         return rest.split(']').next().unwrap_or(rest);
     }
     match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.contains(':') => host,
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.contains(':') => {
+            host
+        }
         _ => authority,
     }
 }
@@ -308,7 +311,8 @@ fn is_local_origin(origin: &str) -> bool {
     if APPS.iter().any(|app| origin.starts_with(app)) {
         return true;
     }
-    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else {
+    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+    else {
         return false;
     };
     matches!(host_of(rest), "localhost" | "127.0.0.1" | "0.0.0.0" | "::1")
@@ -332,8 +336,14 @@ mod tests {
 
     #[test]
     fn local_names_and_address_literals_are_let_in_and_a_rebound_name_is_not() {
-        for host in ["localhost:11435", "127.0.0.1", "[::1]:80", "box.local", "10.0.0.7:1", "gw.example.com"]
-        {
+        for host in [
+            "localhost:11435",
+            "127.0.0.1",
+            "[::1]:80",
+            "box.local",
+            "10.0.0.7:1",
+            "gw.example.com",
+        ] {
             assert!(rules(&[]).admit(&mut head(&[("host", host)])).is_ok(), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example", "local", "127.0.0.1.nip.io:80"] {
@@ -343,8 +353,12 @@ mod tests {
 
     #[test]
     fn pages_of_local_tools_are_let_in_and_pages_of_other_sites_are_not() {
-        for origin in ["http://localhost:3000", "app://obsidian.md", "vscode-webview://x", "https://127.0.0.1"]
-        {
+        for origin in [
+            "http://localhost:3000",
+            "app://obsidian.md",
+            "vscode-webview://x",
+            "https://127.0.0.1",
+        ] {
             assert!(rules(&[]).admit(&mut head(&[("origin", origin)])).is_ok(), "{origin}");
         }
         for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
@@ -361,14 +375,24 @@ mod tests {
     #[test]
     fn a_key_is_accepted_in_each_of_its_three_places() {
         let rules = rules(&["other", "sesame"]);
-        for (name, value) in
-            [("authorization", "Bearer sesame"), ("authorization", "bearer sesame"), ("x-api-key", "sesame"), ("x-gateway-key", "sesame")]
-        {
+        for (name, value) in [
+            ("authorization", "Bearer sesame"),
+            ("authorization", "bearer sesame"),
+            ("x-api-key", "sesame"),
+            ("x-gateway-key", "sesame"),
+        ] {
             assert!(rules.admit(&mut head(&[(name, value)])).is_ok(), "{name}: {value}");
         }
-        for headers in [&[][..], &[("authorization", "Bearer sesam")], &[("authorization", "sesame")], &[("x-api-key", "")]]
-        {
-            assert!(matches!(rules.admit(&mut head(headers)), Err(Error::Unauthorized(_))), "{headers:?}");
+        for headers in [
+            &[][..],
+            &[("authorization", "Bearer sesam")],
+            &[("authorization", "sesame")],
+            &[("x-api-key", "")],
+        ] {
+            assert!(
+                matches!(rules.admit(&mut head(headers)), Err(Error::Unauthorized(_))),
+                "{headers:?}"
+            );
         }
     }
 

@@ -179,9 +179,10 @@ impl<B: Replay> Policy<B> for ChatKey {
             front,
             operation: front.operation.unwrap_or(Operation::Other),
             ask: extensions.get().cloned().unwrap_or_default(),
-            usage: front.operation.zip(request.body().bytes()).is_some_and(|(operation, body)| {
-                front.dialect.wishes(operation, body).usage
-            }),
+            usage: front
+                .operation
+                .zip(request.body().bytes())
+                .is_some_and(|(operation, body)| front.dialect.wishes(operation, body).usage),
             record: Record::of(&mut extensions.clone()),
             fallbacks: self.fallbacks,
         }
@@ -200,11 +201,8 @@ impl<B: Replay> Policy<B> for ChatKey {
         if let Some(record) = request.extensions().get::<Record>() {
             tell(record, &meta);
         }
-        let kind = if ask.stream {
-            front.dialect.framing().content_type()
-        } else {
-            "application/json"
-        };
+        let kind =
+            if ask.stream { front.dialect.framing().content_type() } else { "application/json" };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -332,7 +330,8 @@ impl Wishes {
             let directive = directive.trim().to_ascii_lowercase();
             match directive.split_once('=') {
                 Some(("max-age", seconds)) => {
-                    wishes.max_age = seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
+                    wishes.max_age =
+                        seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
                 }
                 _ if directive == "no-store" => wishes.no_store = true,
                 _ if directive == "no-cache" => wishes.no_cache = true,

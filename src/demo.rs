@@ -46,7 +46,8 @@ struct Demo<W> {
 /// What did not happen as it should have, in words.
 pub async fn run<W: Write>(out: W) -> Result<PathBuf, String> {
     let io = |error: io::Error| error.to_string();
-    let (ollama, cloud) = (Scripted::start().await.map_err(io)?, Scripted::start().await.map_err(io)?);
+    let (ollama, cloud) =
+        (Scripted::start().await.map_err(io)?, Scripted::start().await.map_err(io)?);
     let folder = std::env::temp_dir().join(format!("unigate-demo-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(io)?;
     let log = folder.join("requests.db");
@@ -99,7 +100,8 @@ impl<W: Write> Demo<W> {
     async fn ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
-            let request = Request::get(format!("http://{}/api/tags", self.at)).body(Full::default());
+            let request =
+                Request::get(format!("http://{}/api/tags", self.at)).body(Full::default());
             if let Ok(request) = request
                 && let Ok(response) = self.client.request(request).await
                 && response.status().is_success()
@@ -112,7 +114,11 @@ impl<W: Write> Demo<W> {
     }
 
     async fn tell(&mut self, ollama: Scripted) -> io::Result<()> {
-        writeln!(self.out, "unigate demo: a real gateway on {}, two scripted upstreams, no model installed\n", self.at)?;
+        writeln!(
+            self.out,
+            "unigate demo: a real gateway on {}, two scripted upstreams, no model installed\n",
+            self.at
+        )?;
 
         writeln!(self.out, "1. One model name, three models: \"auto\" reads the intent")?;
         let essay = "Write a long story about a lighthouse keeper and the sea";
@@ -123,19 +129,31 @@ impl<W: Write> Demo<W> {
         ] {
             let answer = self.chat("auto", prompt, false).await;
             let model = header(&answer, "x-unigate-model");
-            writeln!(self.out, "   {prompt:<57} -> {model:<17} {}", header(&answer, "x-unigate-route"))?;
+            writeln!(
+                self.out,
+                "   {prompt:<57} -> {model:<17} {}",
+                header(&answer, "x-unigate-route")
+            )?;
             self.expect(model == expected, format!("{prompt:?} went to {model:?}"));
         }
 
-        writeln!(self.out, "\n2. A stream, passed on token by token (OpenAI client, Ollama model)")?;
+        writeln!(
+            self.out,
+            "\n2. A stream, passed on token by token (OpenAI client, Ollama model)"
+        )?;
         let answer = self.chat("llama3.1:8b", essay, true).await;
         let text = events(&answer.body);
         writeln!(
             self.out,
             "   \"{text}\"\n   {} frames, the first after {} ms, the last after {} ms",
-            answer.frames, answer.first.as_millis(), answer.total.as_millis()
+            answer.frames,
+            answer.first.as_millis(),
+            answer.total.as_millis()
         )?;
-        self.expect(answer.frames > 5 && text.ends_with("nothing."), "the stream was not whole".into());
+        self.expect(
+            answer.frames > 5 && text.ends_with("nothing."),
+            "the stream was not whole".into(),
+        );
 
         writeln!(self.out, "\n3. The same question again: the cache answers")?;
         let question = "Tell me about caches and what they are good for, please, in some detail";
@@ -145,7 +163,9 @@ impl<W: Write> Demo<W> {
         writeln!(
             self.out,
             "   {miss} {:.1} ms, then {hit} {:.1} ms   ({})",
-            ms(first.total), ms(second.total), header(&second, "cache-status")
+            ms(first.total),
+            ms(second.total),
+            header(&second, "cache-status")
         )?;
         self.expect(hit == "HIT", format!("the second answer was a {hit}"));
 
@@ -169,7 +189,11 @@ impl<W: Write> Demo<W> {
         writeln!(
             self.out,
             "   {} lines of {}; the last one: done={} done_reason={} eval_count={}",
-            lines.len(), header(&answer, CONTENT_TYPE.as_str()), last["done"], last["done_reason"], last["eval_count"]
+            lines.len(),
+            header(&answer, CONTENT_TYPE.as_str()),
+            last["done"],
+            last["done_reason"],
+            last["eval_count"]
         )?;
         self.expect(last["done"] == json!(true), "no line said done".into());
         Ok(())

@@ -10,11 +10,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinSet};
 
 /// The newest catalogue, and the way to make a newer one. Cheap to clone; all clones share it.
@@ -127,7 +123,8 @@ impl Source for Discovery {
 
 async fn ask(probe: &Probe, asked: &Asked) -> Listing {
     let tagged = asked.provider.dialect.name() == "ollama";
-    let listing = if tagged { ollama(probe, &asked.name).await } else { openai(probe, asked).await };
+    let listing =
+        if tagged { ollama(probe, &asked.name).await } else { openai(probe, asked).await };
     match listing {
         Ok(mut listing) => {
             if !asked.only.is_empty() {
@@ -186,7 +183,9 @@ fn announce(before: &Catalog, now: &Catalog) {
         && before.picks.as_ref() != Some(picks)
     {
         tracing::info!(
-            coder = picks.coder, small = picks.small, default = picks.default,
+            coder = picks.coder,
+            small = picks.small,
+            default = picks.default,
             "models behind auto"
         );
     }

@@ -17,9 +17,15 @@ use words::{Lexicon, Word};
 /// From this score on a text is about code.
 pub const THRESHOLD: f32 = 0.5;
 
-/// The most that words shared with ordinary life can add up to: less than [`THRESHOLD`], so that a
-/// long text without anything surer never becomes code by its length.
+/// The most that words shared with ordinary life can add up to in a long text: less than
+/// [`THRESHOLD`], so that a text without anything surer never becomes code by its length.
 const WEAK_CAP: f32 = 0.45;
+
+/// The same for a text of few words, where every word was meant.
+const WEAK_CAP_FEW: f32 = 0.65;
+
+/// How many words are few.
+const FEW_WORDS: usize = 60;
 
 /// How much of a text is looked at, in bytes. Of a longer one, the first and the last half of it: that
 /// is where people put the question.
@@ -77,6 +83,8 @@ impl CodeIntent {
                 found.shapes |= 1 << index;
             }
             let words = self.lexicon.words(part);
+            found.words += words.len();
+            found.named |= words.iter().any(|word| word.classes & bit(Class::Sure) != 0);
             self.lexicon.phrases(&words, |index, at| {
                 if PHRASES[index].says != Says::DepthAsCommand || begins_command(&words, at) {
                     found.phrases |= 1 << index;
@@ -141,6 +149,10 @@ struct Found {
     shapes: u64,
     phrases: u64,
     pairs: u64,
+    /// How many words were read.
+    words: usize,
+    /// Whether one of them names a language or tool and nothing else.
+    named: bool,
 }
 
 const _: () = assert!(SHAPES.len() <= 64 && PHRASES.len() <= 64 && PAIRS.len() <= 64);
@@ -173,9 +185,16 @@ impl Found {
                 sure.push((pair.why, weight));
             }
         }
+        let few = self.words <= FEW_WORDS;
+        match (self.named, few) {
+            (true, true) => sure.push(("language by name", THRESHOLD)),
+            (true, false) => weak.push(("language by name", 0.35)),
+            (false, _) => {}
+        }
+        let cap = if few { WEAK_CAP_FEW } else { WEAK_CAP };
         sure.sort_by(|a, b| b.1.total_cmp(&a.1));
         let weight = |signals: &[(&str, f32)]| signals.iter().fold(0.0, |sum, (_, weight)| sum + weight);
-        let score = (weight(&sure) + weight(&weak).min(WEAK_CAP)).min(1.0);
+        let score = (weight(&sure) + weight(&weak).min(cap)).min(1.0);
         let mut why = Vec::with_capacity(sure.len() + weak.len());
         for (name, _) in sure.into_iter().chain(weak) {
             if !why.contains(&name) {

@@ -14,7 +14,7 @@ use hyper_util::{
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tower_service::Service;
 
@@ -78,6 +78,7 @@ where
     let places = Arc::new(Semaphore::new(limits.connections));
     let server = Arc::new(server(limits));
     let graceful = GracefulShutdown::new();
+    let (closing, closed) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     let mut pause = Duration::from_millis(50);
     loop {
@@ -104,9 +105,15 @@ where
         pause = Duration::from_millis(50);
         let _ = stream.set_nodelay(true);
         let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
+        let mut closed = closed.clone();
         tokio::spawn(async move {
             let _place = place;
-            if !speaks(&stream, limits.first_byte).await {
+            // Who has not said a byte when the gateway stops is not waited for.
+            let speaks = tokio::select! {
+                speaks = speaks(&stream, limits.first_byte) => speaks,
+                _ = closed.changed() => false,
+            };
+            if !speaks {
                 return;
             }
             let service = TowerToHyperService::new(service);
@@ -117,6 +124,7 @@ where
         });
     }
     drop(listener);
+    drop(closing);
     let running = graceful.count();
     if running > 0 {
         tracing::info!(connections = running, "draining");

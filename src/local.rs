@@ -9,8 +9,7 @@ use crate::{
     discovery::Discovery,
     error::Error,
     front::{Ask, Front, render},
-    models,
-    pick,
+    models, pick,
     record::Record,
     route::{SELF, virtual_rule},
     upstream::Probe,
@@ -168,7 +167,8 @@ impl Desk {
     async fn fresh(&self) -> Result<Arc<Catalog>, Error> {
         let catalog = self.discovery.refresh().await;
         let home = self.discovery.home();
-        let down = catalog.upstreams.values().all(|listing| matches!(listing.state, State::Down(_)));
+        let down =
+            catalog.upstreams.values().all(|listing| matches!(listing.state, State::Down(_)));
         let empty = catalog.upstreams.values().all(|listing| listing.models.is_empty());
         match catalog.upstreams.get(home) {
             Some(Listing { state: State::Down(why), .. }) if down && empty => {
@@ -226,7 +226,9 @@ impl Desk {
         let catalog = self.discovery.catalog();
         let state = |listing: &Listing| match &listing.state {
             State::Unknown => json!("not asked so far"),
-            State::Up { version } => json!({ "up": true, "version": version, "models": listing.models.len() }),
+            State::Up { version } => {
+                json!({ "up": true, "version": version, "models": listing.models.len() })
+            }
             State::Down(why) => json!({ "up": false, "why": why }),
         };
         let upstreams: serde_json::Map<_, _> = catalog

@@ -203,7 +203,8 @@ mod tests {
 
     fn catalog() -> Catalog {
         let ollama = Listing { models: read_tags(TAGS, b"{}"), tagged: true, ..Listing::default() };
-        let cloud = read_list(br#"{"data":[{"id":"gpt-4o","created":1700000000,"max_model_len":9}]}"#);
+        let cloud =
+            read_list(br#"{"data":[{"id":"gpt-4o","created":1700000000,"max_model_len":9}]}"#);
         let cloud = Listing { models: cloud, tagged: false, ..Listing::default() };
         let upstreams = [("ollama".into(), ollama), ("cloud".into(), cloud)];
         Catalog::new(upstreams.into(), "ollama", false)
@@ -216,7 +217,8 @@ mod tests {
     #[test]
     fn tags_keep_what_ollama_wrote_and_make_the_rest_whole() {
         let tags = parse(&tags(&catalog(), "ollama", &["coder".into()]));
-        let names: Vec<_> = tags["models"].as_array().unwrap().iter().map(|m| m["name"].clone()).collect();
+        let names: Vec<_> =
+            tags["models"].as_array().unwrap().iter().map(|m| m["name"].clone()).collect();
         assert_eq!(names, ["llama3.1:8b", "gpt-4o", "auto:latest", "auto:coder"]);
         assert_eq!(tags["models"][0]["extra"]["kept"], 1);
         assert_eq!(tags["models"][2]["details"]["family"], "llama");

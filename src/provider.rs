@@ -76,7 +76,12 @@ pub const PROVIDERS: &[Provider] = &[
         ..CLOUD
     },
     Provider { name: "mistral", url: "https://api.mistral.ai/v1", ..CLOUD },
-    Provider { name: "deepseek", url: "https://api.deepseek.com/v1", first_byte_s: 1800.0, ..CLOUD },
+    Provider {
+        name: "deepseek",
+        url: "https://api.deepseek.com/v1",
+        first_byte_s: 1800.0,
+        ..CLOUD
+    },
     Provider { name: "together", url: "https://api.together.xyz/v1", ..CLOUD },
     Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
     Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
@@ -112,7 +117,9 @@ impl Provider {
         chat: Option<&'static dyn Dialect>,
     ) -> &'static dyn Dialect {
         match operation {
-            Operation::Chat | Operation::Generate | Operation::Embed => chat.unwrap_or(self.dialect),
+            Operation::Chat | Operation::Generate | Operation::Embed => {
+                chat.unwrap_or(self.dialect)
+            }
             Operation::EmbedOne => self.dialect,
             _ if self.name == "ollama" => client,
             _ => self.dialect,

@@ -152,6 +152,9 @@ mod tests {
             Err(Error::Incomplete { upstream: "b".into() });
         Worth.exhausted(&[attempt("a", "503"), attempt("b", "upstream_incomplete")], &mut result);
         let text = result.unwrap_err().to_string();
-        assert!(text.starts_with("all 2 attempts failed: a/m: 503; b/m: upstream_incomplete"), "{text}");
+        assert!(
+            text.starts_with("all 2 attempts failed: a/m: 503; b/m: upstream_incomplete"),
+            "{text}"
+        );
     }
 }

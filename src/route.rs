@@ -143,7 +143,8 @@ impl<C: Source, B: Replay + Send> unigate_layers::route::Router<B> for Router<C>
                 }
             }
             Err(error) => {
-                let _ = record.route.set(Decision { rule: "none".into(), why: error.code().into() });
+                let _ =
+                    record.route.set(Decision { rule: "none".into(), why: error.code().into() });
                 request.extensions_mut().insert(Refusal(error));
             }
         }
@@ -185,9 +186,8 @@ impl Policy {
     }
 
     fn named(&self, catalog: &Catalog, front: Front, name: &str) -> Result<Route, Error> {
-        let alias = self.aliases.iter().find(|(alias, _)| {
-            bare(alias).eq_ignore_ascii_case(bare(name))
-        });
+        let alias =
+            self.aliases.iter().find(|(alias, _)| bare(alias).eq_ignore_ascii_case(bare(name)));
         if let Some((alias, meant)) = alias {
             let (upstream, model) = self.resolve(catalog, meant)?;
             let target = self.addresses.target(&upstream, Some(&model))?;
@@ -237,7 +237,9 @@ impl Policy {
             let resolved = self.resolve(catalog, name);
             let target = resolved.and_then(|(u, m)| self.addresses.target(&u, Some(&m)));
             match target {
-                Ok(target) if target != *first && !targets.contains(&target) => targets.push(target),
+                Ok(target) if target != *first && !targets.contains(&target) => {
+                    targets.push(target)
+                }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%name, %error, "fallback left out"),
             }
@@ -256,9 +258,7 @@ impl Policy {
         };
         match (chosen, picked) {
             (Some(chosen), _) => Ok(self.lookup(catalog, chosen)),
-            (None, Some(picked)) => {
-                Ok((self.addresses.home().clone(), picked.as_str().into()))
-            }
+            (None, Some(picked)) => Ok((self.addresses.home().clone(), picked.as_str().into())),
             // A role without a model of its own falls back to the configured default.
             (None, None) => match &self.models.default {
                 Some(default) => Ok(self.lookup(catalog, default)),

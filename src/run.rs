@@ -13,14 +13,7 @@ use crate::{
     listen::{self, Drained, Limits},
     log::LogRow,
 };
-use std::{
-    fmt,
-    future::Future,
-    io::IsTerminal,
-    net::SocketAddr,
-
-    time::Duration,
-};
+use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
     cache::AnyStore,
@@ -52,9 +45,8 @@ const LOG_DRAIN: Duration = Duration::from_secs(5);
 /// [`StartError`] when it could not start. Afterwards nothing is an error: what breaks is told and lived with.
 pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let listen = loaded.config.server.listen.clone();
-    let listener = TcpListener::bind(&listen)
-        .await
-        .map_err(|source| StartError::Bind { listen, source })?;
+    let listener =
+        TcpListener::bind(&listen).await.map_err(|source| StartError::Bind { listen, source })?;
     let (stop, stopped) = watch::channel(0_u8);
     tokio::spawn(async move {
         for count in 1..=2 {
@@ -222,4 +214,3 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-

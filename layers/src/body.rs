@@ -56,3 +56,6 @@ impl Replay for Empty<Bytes> {
         Some(Self::new())
     }
 }
+
+#[cfg(test)]
+mod tests;

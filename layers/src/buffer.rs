@@ -175,3 +175,80 @@ impl<F, T> fmt::Debug for ResponseFuture<F, T> {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Step::{Data, Pending};
+    use crate::testing::{Script, play};
+    use std::convert::Infallible;
+    use tower::{ServiceExt, service_fn};
+
+    // Whether it came whole, and what it says.
+    async fn send(
+        layer: BufferLayer<impl Fn(&Parts) -> bool + Clone>,
+        request: Request<Script>,
+    ) -> (bool, String) {
+        let inner = service_fn(|request: Request<Buffered<Script>>| async move {
+            let body = request.into_body();
+            Ok::<_, Infallible>(Response::new((body.is_whole(), play(body))))
+        });
+        layer.layer(inner).oneshot(request).await.unwrap().into_body()
+    }
+
+    fn json(body: Script) -> Request<Script> {
+        Request::post("/")
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(body)
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_json_body_becomes_whole() {
+        let body = Script::new([Data("{"), Pending, Data("}")]);
+        assert_eq!(send(BufferLayer::new(9), json(body)).await, (true, "{}".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_passes_as_it_came() {
+        let body = Script::new([Data("{"), Data("123456789"), Data("}")]);
+        let (whole, text) = send(BufferLayer::new(9), json(body)).await;
+        assert_eq!((whole, text.as_str()), (false, "{|123456789|}"));
+    }
+
+    #[tokio::test]
+    async fn a_declared_length_over_the_limit_is_not_read() {
+        let mut request = json(Script::new([Data("{}")]));
+        request.headers_mut().insert(CONTENT_LENGTH, 10.into());
+        assert!(!send(BufferLayer::new(9), request).await.0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_json_is_not_read_unless_asked_for() {
+        let request = || Request::post("/").body(Script::new([Data("x")])).unwrap();
+        assert!(!send(BufferLayer::new(9), request()).await.0);
+        assert!(send(BufferLayer::new(9).when(|_| true), request()).await.0);
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_body_is_whole() {
+        let request = Request::get("/").body(Script::new([]).hints_end()).unwrap();
+        assert_eq!(send(BufferLayer::new(9), request).await, (true, String::new()));
+    }
+
+    #[test]
+    fn json_is_recognised_by_its_type() {
+        for (value, json) in [
+            ("application/json", true),
+            ("Application/JSON;charset=utf-8", true),
+            ("application/problem+json", true),
+            ("application/x-ndjson", false),
+            ("text/plain", false),
+            ("é", false),
+        ] {
+            let request =
+                Request::post("/").header(CONTENT_TYPE, value.as_bytes()).body(()).unwrap();
+            assert_eq!(is_json(&request.into_parts().0), json, "{value}");
+        }
+    }
+}

@@ -388,3 +388,6 @@ impl<L: Fill> Fill for Option<L> {
         self?.keep(body)
     }
 }
+
+#[cfg(test)]
+mod tests;

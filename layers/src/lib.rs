@@ -22,3 +22,6 @@ pub mod rewrite;
 pub mod route;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+#[cfg(test)]
+mod testing;

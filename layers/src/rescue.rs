@@ -194,3 +194,88 @@ impl<F> fmt::Debug for Answer<F> {
         f.write_str("Answer")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use tower::{ServiceExt, service_fn};
+
+    #[derive(Clone)]
+    struct Path;
+
+    impl<B> Render<B, &'static str> for Path {
+        type Seen = String;
+
+        fn see(&self, request: &Request<B>) -> String {
+            request.uri().path().to_owned()
+        }
+
+        fn render(&self, seen: String, error: &'static str) -> Response<Bytes> {
+            let body = Bytes::from(format!("{seen}: {error}"));
+            Response::builder().status(502).body(body).unwrap_or_default()
+        }
+    }
+
+    type Answer = Response<Either<Full<Bytes>, Full<Bytes>>>;
+
+    async fn text(answer: Result<Answer, Infallible>) -> (u16, String) {
+        let answer = answer.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn request() -> Request<()> {
+        Request::get("/a").body(()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_becomes_a_response_that_knows_the_request() {
+        let inner = service_fn(|_: Request<()>| async { Err::<Response<Full<Bytes>>, _>("no") });
+        let answer = RescueLayer::new(Path).layer(inner).oneshot(request()).await;
+        assert_eq!(text(answer).await, (502, "/a: no".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_response_passes() {
+        let inner =
+            service_fn(|_: Request<()>| async { Ok::<_, &str>(Response::new(Full::from("fine"))) });
+        let answer = RescueLayer::new(Path).layer(inner).oneshot(request()).await;
+        assert_eq!(text(answer).await, (200, "fine".to_owned()));
+    }
+
+    #[derive(Clone)]
+    struct NeverReady;
+
+    impl Service<Request<()>> for NeverReady {
+        type Response = Response<Full<Bytes>>;
+        type Error = &'static str;
+        type Future = std::future::Ready<Result<Self::Response, &'static str>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+            Poll::Ready(Err("not ready"))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            panic!("called without being ready")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_readiness_error_answers_the_next_call() {
+        let mut rescue = RescueLayer::new(Path).layer(NeverReady);
+        for _ in 0..2 {
+            let answer = rescue.ready().await.unwrap().call(request()).await;
+            assert_eq!(text(answer).await, (502, "/a: not ready".to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closure_can_answer() {
+        let inner = service_fn(|_: Request<()>| async { Err::<Response<Full<Bytes>>, _>("no") });
+        let layer =
+            RescueLayer::new(answer(|error: &str| Response::new(Bytes::from(error.to_owned()))));
+        assert_eq!(text(layer.layer(inner).oneshot(request()).await).await, (200, "no".to_owned()));
+    }
+}

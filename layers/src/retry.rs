@@ -55,3 +55,6 @@ pub trait Judge<R, E>: Clone {
 /// A request extension, written by whoever knows. Absent: the request may be tried again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct NoRetry;
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,105 @@ fn rename<B: Replace>(request: &mut Request<B>, fields: &[&str], model: &str) {
     }
     request.body_mut().set_bytes(body);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Buffered;
+    use crate::testing::{Script, Step, play};
+    use bytes::Bytes;
+    use http::header::ACCEPT;
+    use std::convert::Infallible;
+    use tower::{ServiceExt, service_fn};
+
+    type Sent = Request<Buffered<Script>>;
+
+    async fn send(layer: RewriteLayer, request: Sent) -> Sent {
+        let inner =
+            service_fn(|request: Sent| async { Ok::<_, Infallible>(Response::new(request)) });
+        layer.layer(inner).oneshot(request).await.unwrap().into_body()
+    }
+
+    fn target(address: &str, model: Option<&str>) -> Target {
+        Target {
+            upstream: "u".into(),
+            scheme: Scheme::HTTPS,
+            authority: address.parse().unwrap(),
+            model: model.map(Into::into),
+        }
+    }
+
+    fn request(body: &'static str, target: Target) -> Sent {
+        Request::post("/v1/chat?x=1&y=%20")
+            .header(HOST, "gateway:1")
+            .header(ACCEPT, "*/*")
+            .header(CONTENT_LENGTH, body.len())
+            .extension(target)
+            .body(Buffered::whole(Bytes::from_static(body.as_bytes())))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_targets_address_and_model_are_written() {
+        let was = request(r#"{"model":"a","x":1}"#, target("up:8443", Some("longer")));
+        let sent = send(RewriteLayer::new(), was).await;
+        assert_eq!(sent.uri(), "https://up:8443/v1/chat?x=1&y=%20");
+        assert_eq!(sent.headers()[HOST], "up:8443");
+        assert_eq!(sent.headers()[CONTENT_LENGTH], "24");
+        assert_eq!(play(sent.into_body()), r#"{"model":"longer","x":1}"#);
+    }
+
+    #[tokio::test]
+    async fn a_target_without_a_model_leaves_the_body_alone() {
+        let sent = send(RewriteLayer::new(), request("{\"model\":1}", target("u", None))).await;
+        assert_eq!(play(sent.into_body()), "{\"model\":1}");
+    }
+
+    #[tokio::test]
+    async fn without_a_target_nothing_changes() {
+        let mut was = request("{\"model\":1}", target("u", Some("m")));
+        was.extensions_mut().clear();
+        let sent = send(RewriteLayer::new(), was).await;
+        assert_eq!(sent.uri(), "/v1/chat?x=1&y=%20");
+        assert_eq!(sent.headers()[HOST], "gateway:1");
+        assert_eq!(play(sent.into_body()), "{\"model\":1}");
+    }
+
+    #[tokio::test]
+    async fn a_streaming_body_keeps_its_model() {
+        let body = Buffered::streaming(Script::new([Step::Data("{\"model\":1}")]));
+        let was = request("", target("u", Some("m"))).map(|_| body);
+        let sent = send(RewriteLayer::new(), was).await;
+        assert_eq!(sent.uri().host(), Some("u"));
+        assert_eq!(play(sent.into_body()), "{\"model\":1}");
+    }
+
+    #[tokio::test]
+    async fn the_first_field_that_is_there_is_written() {
+        let layer = RewriteLayer::new().fields(&["model", "name"]);
+        let sent = send(layer.clone(), request(r#"{"name":"a"}"#, target("u", Some("m")))).await;
+        assert_eq!(play(sent.into_body()), r#"{"name":"m"}"#);
+        let both = request(r#"{"name":"a","model":"b"}"#, target("u", Some("m")));
+        assert_eq!(play(send(layer, both).await.into_body()), r#"{"name":"a","model":"m"}"#);
+    }
+
+    #[test]
+    fn the_host_is_told_without_user_and_usual_port() {
+        for (address, host) in [
+            ("user:secret@up:443", "up"),
+            ("up:80", "up:80"),
+            ("[::1]:443", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(super::host(&Scheme::HTTPS, &address.parse().unwrap()), host);
+        }
+        assert_eq!(super::host(&Scheme::HTTP, &"up:80".parse().unwrap()), "up");
+    }
+
+    #[test]
+    fn an_address_without_a_path_gets_one() {
+        for was in ["*", "example.com:443"] {
+            assert_eq!(moved(was.parse().unwrap(), &target("u", None)), "https://u/");
+        }
+    }
+}

@@ -194,3 +194,56 @@ impl<F: Future<Output = Request<B>>, B> Future for Maybe<F, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tower::{ServiceExt, service_fn};
+
+    async fn path(router: impl Router<()> + Clone) -> String {
+        let inner = service_fn(|request: Request<()>| async move {
+            Ok::<_, Infallible>(Response::new(request.uri().path().to_owned()))
+        });
+        RouteLayer::new(router).layer(inner).oneshot(Request::new(())).await.unwrap().into_body()
+    }
+
+    fn moved(mut request: Request<()>) -> Request<()> {
+        *request.uri_mut() = "/moved".parse().unwrap();
+        request
+    }
+
+    #[tokio::test]
+    async fn a_closure_that_decides_at_once_is_a_router() {
+        assert_eq!(path(sync(moved)).await, "/moved");
+    }
+
+    #[tokio::test]
+    async fn a_closure_that_waits_is_a_router() {
+        let router = |request| async move {
+            tokio::task::yield_now().await;
+            moved(request)
+        };
+        assert_eq!(path(router).await, "/moved");
+    }
+
+    #[tokio::test]
+    async fn no_router_has_no_opinion() {
+        assert_eq!(path(Some(sync(moved))).await, "/moved");
+        assert_eq!(path(None::<Sync<fn(Request<()>) -> Request<()>>>).await, "/");
+    }
+
+    #[tokio::test]
+    async fn the_service_that_was_ready_is_the_one_that_is_called() {
+        let (mock, mut handle) = tower_test::mock::pair::<Request<()>, Response<()>>();
+        let mut route = RouteLayer::new(sync(moved)).layer(mock);
+        handle.allow(1);
+        let answer = route.ready().await.unwrap().call(Request::new(()));
+        let serve = async {
+            let (request, answer) = handle.next_request().await.unwrap();
+            assert_eq!(request.uri().path(), "/moved");
+            answer.send_response(Response::new(()));
+        };
+        assert!(tokio::join!(answer, serve).0.is_ok());
+    }
+}

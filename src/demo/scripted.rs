@@ -53,9 +53,8 @@ impl Scripted {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(async move {
-                    let service = service_fn(|request| async {
-                        Ok::<_, Infallible>(answer(request).await)
-                    });
+                    let service =
+                        service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
                 });

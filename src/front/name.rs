@@ -91,7 +91,11 @@ where
 fn sign(record: &Record, cache: Option<&CacheStatus>, headers: &mut HeaderMap) {
     put(headers, "x-request-id", &record.id);
     if let Some(decision) = record.route.get() {
-        put(headers, "x-unigate-route", &format!("{}; why=\"{}\"", decision.rule, decision.why.replace('"', "'")));
+        put(
+            headers,
+            "x-unigate-route",
+            &format!("{}; why=\"{}\"", decision.rule, decision.why.replace('"', "'")),
+        );
     }
     if let Some(served) = record.served() {
         put(headers, "x-unigate-upstream", &served.upstream);

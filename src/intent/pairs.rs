@@ -49,6 +49,7 @@ pub(super) const PAIRS: &[Pair] = &[
     pair("asks for a program", Means::Code(0.5), bit(Wanted), 14, bit(Computing)),
     pair("asks for a classic", Means::Code(0.5), bit(Implement), 5, bit(Structure)),
     pair("works on data", Means::Code(0.5), bit(Sort), 4, bit(Data)),
+    pair("works on data", Means::Code(0.35), bit(How) | bit(Make), 12, bit(Container)),
     pair("long text", Means::Depth, bit(Compose), 11, bit(Work)),
     pair("supposition", Means::Depth, bit(Would), 12, bit(Have)),
 ];
@@ -68,7 +69,11 @@ pub(super) fn pairs(words: &[Word], mut found: impl FnMut(usize)) {
         }
         for (index, pair) in PAIRS.iter().enumerate() {
             if pair.then & classes != 0 && near(words, &last, at, pair) {
-                if let Means::Class(class) = pair.means { classes |= bit(class) } else { found(index) }
+                if let Means::Class(class) = pair.means {
+                    classes |= bit(class)
+                } else {
+                    found(index)
+                }
             }
         }
         each_bit(classes, |class| last[class] = at + 1);

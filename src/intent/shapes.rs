@@ -73,6 +73,8 @@ pub(super) const SHAPES: &[Shape] = &[
         r"^\s*\$ [a-z]|\b(?:curl|wget|tar|grep|sed|awk|tail|head|ls|rm|find|ssh|scp|ps|kill|du|cp|mv|mkdir|jq|python3?|node|java|gcc|make|git|docker|cargo|npm) --?[a-zA-Z]|\bsudo \w",
     ),
     shape("operator", 0.5, r"===|!==|\w&&\w|\w \|\| \w|\w::\w|\w->\w|\s[!=]=\s|\?\.\w|:=\s|\w&?\[\w+\]\s*="),
+    shape("style rule", 0.6, r"[.#]?\w[\w-]*\s*\{\s*[a-z-]+\s*:[^}\n]*\}?"),
+    shape("shell syntax", 0.5, r"; (?:do|then)\b|^\s*(?:done|fi|esac)\b|\$[a-z_]\w*|\$\{|\$\(\w|\w \| (?:grep|cut|sort|awk|sed|xargs|head|wc|uniq|tee|jq)\b"),
     shape("inline code", 0.3, r"`[^`\n]+`"),
     shape(
         "source file name",
@@ -80,11 +82,7 @@ pub(super) const SHAPES: &[Shape] = &[
         r"\w\.(?:py|ipynb|tsx?|jsx|mjs|rs|cpp|hpp|java|kt|rb|php|sh|ps1|sql|html|css|scss|ya?ml|toml|json|gradle|cfg|ini|vue|csproj)\b|\bmain\.(?:c|go|js)\b|\.(?:gitignore|bashrc|zshrc|htaccess)\b",
     ),
     shape("regular expression", 0.4, r"\\[dws][+*{)]|\[\^?(?:a-z|0-9)[^\]\n]*\]|\(\?[:=!<P]|\^\(?\\?[\w\[(]\S*\$"),
-    Shape {
-        why: "identifier",
-        says: Says::PerhapsCode(0.25),
-        pattern: r"\b[a-z]\w*[a-z0-9]_[a-z0-9]\w*\b|\b[a-z]{3}[a-z]*[A-Z][a-z]{2}\w*\b",
-    },
+    shape("identifier", 0.4, r"\b[a-z]\w*[a-z0-9]_[a-z0-9]\w*\b|\b[a-z]{2}[a-z]*[A-Z][a-z]\w*\b"),
     Shape { why: "prove", says: Says::Depth, pattern: "证明|証明" },
     Shape {
         why: "long text",
@@ -92,6 +90,11 @@ pub(super) const SHAPES: &[Shape] = &[
         pattern: "写一篇|写一个故事|(?:エッセイ|小説|物語|作文|論文)を?書",
     },
     Shape { why: "analysis", says: Says::Depth, pattern: "分析|比較して|比较一下|详细|詳しく|자세히" },
+    shape(
+        "made in a language",
+        0.5,
+        "(?:用|在|使用) ?(?:Java|Python|C|Go|Rust|PHP|R|SQL|Excel|Vue|React|Linux)|(?:Java|Python|C|C\\+\\+|C#|Go|Rust|PHP|Ruby|Swift|Kotlin|Excel|JavaScript) ?(?:で|の|中|里|에서|로 )",
+    ),
     shape(
         "asks for a program",
         0.6,

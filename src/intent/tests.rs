@@ -10,17 +10,20 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    FIXTURE.lines().map(|line| {
-        let [label, prompt, part] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
-        let intent = match label {
-            "code" => Intent::Code,
-            "short" => Intent::Short,
-            "general" => Intent::General,
-            other => panic!("unknown label {other}"),
-        };
-        assert!(matches!(part, "train" | "held"), "{line}");
-        Case { intent, prompt: unescape(prompt), held: part == "held" }
-    }).collect()
+    FIXTURE
+        .lines()
+        .map(|line| {
+            let [label, prompt, part] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+            let intent = match label {
+                "code" => Intent::Code,
+                "short" => Intent::Short,
+                "general" => Intent::General,
+                other => panic!("unknown label {other}"),
+            };
+            assert!(matches!(part, "train" | "held"), "{line}");
+            Case { intent, prompt: unescape(prompt), held: part == "held" }
+        })
+        .collect()
 }
 
 fn unescape(text: &str) -> String {
@@ -50,7 +53,16 @@ fn dbg_accuracy() {
         let ok = r.intent == c.intent;
         t[c.held as usize][ok as usize] += 1;
         if !ok && (!c.held || show_held) {
-            writeln!(out, "{:?}->{:?} {:.2} [{}] {:?}", c.intent, r.intent, r.score, r.why, c.prompt.chars().take(160).collect::<String>()).unwrap();
+            writeln!(
+                out,
+                "{:?}->{:?} {:.2} [{}] {:?}",
+                c.intent,
+                r.intent,
+                r.score,
+                r.why,
+                c.prompt.chars().take(160).collect::<String>()
+            )
+            .unwrap();
         }
     }
     eprintln!("{out}\ntrain {:?} held {:?}", t[0], t[1]);

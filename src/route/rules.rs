@@ -88,8 +88,7 @@ impl Rules {
             let why = "a raw or fill-in prompt is not re-routed";
             return Some((otherwise(why), steps));
         }
-        let reading =
-            intent::read(&prompt.text, prompt.estimated_tokens(), prompt.messages.max(1));
+        let reading = intent::read(&prompt.text, prompt.estimated_tokens(), prompt.messages.max(1));
         for rule in &self.rules {
             let verdict = rule.matches(prompt, &reading, headers);
             let matched = verdict.is_ok();
@@ -99,7 +98,7 @@ impl Rules {
                 return Some((rule.won(why), steps));
             }
         }
-        Some((otherwise("no rule matched"), steps))
+        Some((otherwise(&format!("no rule matched; {}", reading.why)), steps))
     }
 
     fn by_name(&self, asked: &str) -> Option<Matched> {

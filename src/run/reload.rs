@@ -103,7 +103,8 @@ impl Reload {
 
     /// Builds everything anew before anything is changed.
     fn again(&mut self) -> Result<Option<Discovery>, String> {
-        let loaded = Config::load(self.loaded.sources.clone()).map_err(|error| error.to_string())?;
+        let loaded =
+            Config::load(self.loaded.sources.clone()).map_err(|error| error.to_string())?;
         if loaded.config == self.loaded.config {
             tracing::info!("configuration unchanged");
             return Ok(None);
@@ -138,7 +139,12 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         changed.push("server.listen");
     }
     if (old.server.max_connections, old.server.head_s, old.server.first_byte_s, old.server.drain_s)
-        != (new.server.max_connections, new.server.head_s, new.server.first_byte_s, new.server.drain_s)
+        != (
+            new.server.max_connections,
+            new.server.head_s,
+            new.server.first_byte_s,
+            new.server.drain_s,
+        )
     {
         changed.push("a limit of the listener");
     }
@@ -174,8 +180,7 @@ struct Changed {
 impl Changed {
     fn new(file: Option<PathBuf>) -> Self {
         #[cfg(unix)]
-        let hangup =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
         let mut changed = Self {
             file,
             seen: None,

@@ -221,7 +221,8 @@ impl Body for AnswerBody {
                     }
                 }
                 // Nobody waits for bytes after a terminal: a client that reads to the end would hang on them.
-                Poll::Pending if matches!(&this.watch, Watch::Flow(flow) if flow.state().finished) => {
+                Poll::Pending if matches!(&this.watch, Watch::Flow(flow) if flow.state().finished) =>
+                {
                     this.inner = None;
                 }
                 Poll::Pending => {
@@ -247,11 +248,10 @@ impl Body for AnswerBody {
         let ready = self.ready.len() as u64;
         match (&self.inner, &self.watch) {
             (None, _) => SizeHint::with_exact(ready),
-            (Some(inner), Watch::Nothing | Watch::Whole { .. }) => {
-                inner.size_hint().exact().map_or_else(SizeHint::default, |rest| {
-                    SizeHint::with_exact(ready + rest)
-                })
-            }
+            (Some(inner), Watch::Nothing | Watch::Whole { .. }) => inner
+                .size_hint()
+                .exact()
+                .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(ready + rest)),
             (Some(_), Watch::Flow(_)) => SizeHint::default(),
         }
     }

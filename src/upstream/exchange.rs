@@ -180,7 +180,8 @@ where
         let own = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let path = path.unwrap_or(own);
         // A prefix that does not end where `/v1` begins stands in its place (`/v1beta/openai`).
-        let path = if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
+        let path =
+            if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
         let mut parts = head.uri.clone().into_parts();
         parts.path_and_query = PathAndQuery::try_from(format!("{prefix}{path}")).ok();
         head.uri = Uri::from_parts(parts)
@@ -226,7 +227,8 @@ where
         head.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         if !is_stream && !pair.same() {
             let body = self.collect(body).await?;
-            let (bytes, state) = pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
+            let (bytes, state) =
+                pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
             self.learnt(state.usage.prompt, state.usage.completion);
             return Ok(self.made(head, bytes, pair.client.framing().content_type()));
         }
@@ -249,10 +251,7 @@ where
             Some(self.record.clone()),
             permit,
         );
-        Ok(Response::from_parts(
-            head,
-            answer.timed(upstream.idle, upstream.total, self.started),
-        ))
+        Ok(Response::from_parts(head, answer.timed(upstream.idle, upstream.total, self.started)))
     }
 
     /// Reads on until something meaningful has come; what that is worth is in the bytes returned.
@@ -333,8 +332,7 @@ where
         let watch =
             Watch::Whole { pair, reply: self.reply.clone(), seen: vec![first.clone()], room };
         let record = Some(self.record.clone());
-        let answer =
-            AnswerBody::new(first, Some(body), watch, upstream.clone(), record, permit);
+        let answer = AnswerBody::new(first, Some(body), watch, upstream.clone(), record, permit);
         let (idle, total) = (self.upstream.idle, self.upstream.total);
         Ok(Response::from_parts(head, answer.timed(idle, total, self.started)))
     }

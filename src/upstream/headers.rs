@@ -10,15 +10,8 @@ use http::{
 };
 
 /// Headers of one connection. Source: RFC 9110 7.6.1, and ollama server/cloud_proxy.go.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+const HOP_BY_HOP: [HeaderName; 7] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
 const OURS: [&str; 8] = [
@@ -88,7 +81,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+        pairs
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
     }
 
     #[test]
@@ -121,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_length_stays_only_with_its_bytes() {
-        let answer = headers(&[("content-length", "2"), ("set-cookie", "a=b"), ("openai-version", "x")]);
+        let answer =
+            headers(&[("content-length", "2"), ("set-cookie", "a=b"), ("openai-version", "x")]);
         let mut same = answer.clone();
         incoming(&mut same, true);
         assert!(same.contains_key("content-length") && same.contains_key("openai-version"));

@@ -54,7 +54,8 @@ impl Probe {
         let asked = self.known.get(upstream).ok_or("no such upstream")?;
         let Address { scheme, authority, prefix } = &asked.address;
         let at = format!("{scheme}://{authority}");
-        let path = if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
+        let path =
+            if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
         let mut request = Request::get(format!("{at}{prefix}{path}"));
         if let Some(key) = &asked.key {
             request = request.header(AUTHORIZATION, key.clone());

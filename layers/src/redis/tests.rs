@@ -37,9 +37,12 @@ impl Server {
         panic!("redis-server does not answer");
     }
 
+    // A loaded machine is no outage.
     fn store(&self) -> RedisStore {
-        // A loaded machine is no outage here.
-        let patient = Duration::from_secs(10);
+        self.store_with(Duration::from_secs(10))
+    }
+
+    fn store_with(&self, patient: Duration) -> RedisStore {
         let options =
             RedisOptions { get_timeout: patient, put_timeout: patient, ..RedisOptions::default() };
         RedisStore::new(&self.url, options).unwrap()
@@ -117,7 +120,7 @@ async fn a_value_over_the_cap_is_not_written() {
 #[tokio::test]
 async fn a_server_that_goes_and_comes_back_is_noticed_without_an_error() {
     let Some(mut server) = Server::start().await else { return };
-    let (store, key) = (server.store(), Key::of(&[b"a"]));
+    let (store, key) = (server.store_with(Duration::from_millis(300)), Key::of(&[b"a"]));
     store.put(key, entry(60_000)).await;
     server.child.kill().unwrap();
     server.child.wait().unwrap();

@@ -109,6 +109,7 @@ impl fmt::Debug for Budget {
         f.debug_struct("Budget")
             .field("share", &self.share)
             .field("reserve", &self.reserve)
+            .field("accounts", &self.lock().len())
             .finish_non_exhaustive()
     }
 }

@@ -168,6 +168,7 @@ impl<R: Row> Writer<R> {
             cause = error.source();
         }
         let first = self.shared.lock().failing.replace(text.clone()).is_none();
+        self.shared.ring();
         if first {
             let path = self.path.display();
             tracing::warn!(%path, error = text, "the log cannot be written, keeping rows for later");
@@ -220,25 +221,20 @@ impl<R: Row> Writer<R> {
     }
 }
 
-// Locked, full, gone, broken: waiting may help. Anything else is the row's own fault.
+// What the table or the statement refuses is the row's own fault, and would be refused for ever. Anything
+// else (locked, full, gone, broken, a table missing) may be over after a while.
 fn is_outage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
+    let code = error.sqlite_error_code();
+    let refused = matches!(
+        code,
         Some(
-            ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OutOfMemory
-                | ErrorCode::SchemaChanged
-                | ErrorCode::FileLockingProtocolFailed
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
         )
-    )
+    );
+    code.is_some() && !refused
 }
 
 fn connect<R: Row>(path: &Path) -> Result<Connection, SqliteError> {
@@ -319,7 +315,10 @@ fn prune<R: Row>(connection: &Connection, options: &SqliteOptions) -> rusqlite::
         })?;
     }
     if deleted > 0 {
-        connection.execute_batch("PRAGMA incremental_vacuum")?;
+        // Each step of this statement frees one page.
+        let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
     }
     Ok(())
 }
