@@ -94,9 +94,10 @@ fn upstreams(config: &Config) -> Vec<Vec<String>> {
         if Some(name.as_str()) == default {
             facts.push("default".to_owned());
         }
-        let url = upstream.url.clone().or_else(|| {
-            Provider::of(name, upstream).ok().map(|provider| provider.url.to_owned())
-        });
+        let url = upstream
+            .url
+            .clone()
+            .or_else(|| Provider::of(name, upstream).ok().map(|provider| provider.url.to_owned()));
         let url = url.unwrap_or_default();
         row(if at == 0 { "upstream" } else { "" }, [name.clone(), url, facts.join(", ")])
     };

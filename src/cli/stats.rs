@@ -85,10 +85,11 @@ pub(super) fn run(stats: &Stats, path: &Path, out: &mut impl Write) -> Result<()
         None => Vec::new(),
     };
     if groups.is_empty() && !stats.json {
-        return Ok(match since {
+        match since {
             Some(_) => writeln!(out, "no requests since then in {}", path.display())?,
             None => writeln!(out, "{}", database::nothing(path))?,
-        });
+        }
+        return Ok(());
     }
     let told: Vec<Told<'_>> = groups.iter().map(|(name, sums)| sums.tell(name, stats.by)).collect();
     if stats.json {

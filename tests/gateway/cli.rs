@@ -1,5 +1,7 @@
 //! The command line: what each command prints, and the status it ends with.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
+
 use rusqlite::Connection;
 use std::{
     fs,
