@@ -17,7 +17,7 @@ mod secret;
 #[cfg(feature = "gateway")]
 mod source;
 mod suggest;
-#[cfg(all(test, feature = "gateway"))]
+#[cfg(test)]
 mod tests;
 mod validate;
 

@@ -5,7 +5,11 @@ use super::{
     format::{bytes, seconds},
     table::{Align, Table},
 };
-use crate::config::{Config, Loaded, Rule};
+use crate::{
+    config::{Config, Loaded, Rule, Upstream},
+    gateway,
+    provider::Provider,
+};
 use std::io::Write;
 
 pub(super) fn run(loaded: &Loaded, out: &mut impl Write) -> Result<(), Failure> {
@@ -34,9 +38,10 @@ pub(super) fn run(loaded: &Loaded, out: &mut impl Write) -> Result<(), Failure> 
         writeln!(out, "note      {note}")?;
     }
     out.flush()?;
-    let missing = secrets(loaded);
-    if !missing.is_empty() {
-        return Err(Failure::Usage(missing.join("\n")));
+    let mut wrong = gateway::addresses(config).err().unwrap_or_default();
+    wrong.extend(secrets(loaded));
+    if !wrong.is_empty() {
+        return Err(Failure::Usage(wrong.join("\n")));
     }
     Ok(writeln!(out, "\nthe configuration is right")?)
 }
@@ -56,7 +61,7 @@ fn doors(config: &Config) -> String {
         (false, n) => format!("open to others, {n} {}", plural(n, "key")),
     };
     let manage = if config.server.manages() { "may" } else { "may not" };
-    format!("{who}; clients {manage} pull and delete models")
+    format!("{who}; clients {manage} pull or delete models")
 }
 
 fn plural(n: usize, word: &str) -> String {
@@ -65,7 +70,7 @@ fn plural(n: usize, word: &str) -> String {
 
 fn upstreams(config: &Config) -> Vec<Vec<String>> {
     let default = config.default_upstream();
-    let one = |(at, (name, upstream)): (usize, (&String, &crate::config::Upstream))| {
+    let one = |(at, (name, upstream)): (usize, (&String, &Upstream))| {
         let mut facts = Vec::new();
         if upstream.provider != *name {
             facts.push(upstream.provider.clone());
@@ -89,7 +94,11 @@ fn upstreams(config: &Config) -> Vec<Vec<String>> {
         if Some(name.as_str()) == default {
             facts.push("default".to_owned());
         }
-        let url = upstream.url.clone().unwrap_or_else(|| "the provider's address".to_owned());
+        let url = upstream
+            .url
+            .clone()
+            .or_else(|| Provider::of(name, upstream).ok().map(|provider| provider.url.to_owned()));
+        let url = url.unwrap_or_default();
         row(if at == 0 { "upstream" } else { "" }, [name.clone(), url, facts.join(", ")])
     };
     config.upstream.iter().enumerate().map(one).collect()

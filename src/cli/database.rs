@@ -69,7 +69,7 @@ impl Record {
     /// All columns of a row, but for those that begin with `_`.
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let statement = row.as_ref();
-        let names = statement.column_names().into_iter().enumerate();
+        let names = statement.column_names().enumerate();
         let columns = names.filter(|(_, name)| !name.starts_with('_')).map(|(at, name)| {
             let value = match row.get_ref(at)? {
                 ValueRef::Null => serde_json::Value::Null,

@@ -1,5 +1,13 @@
 //! Numbers and foreign text, as a person reads them on a terminal.
 
+use serde::Serialize;
+use std::io;
+
+/// As JSON on one line, the fields in their order.
+pub(super) fn json(value: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string(value)?)
+}
+
 /// Text from a client or an upstream without what a terminal would obey: escapes, line ends, other controls.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -43,9 +51,9 @@ pub(super) fn millis(ms: u64) -> String {
 pub(super) fn seconds(s: u64) -> String {
     match s {
         0 => "0 s".to_owned(),
-        _ if s % 86_400 == 0 => format!("{} d", s / 86_400),
-        _ if s % 3600 == 0 => format!("{} h", s / 3600),
-        _ if s % 60 == 0 => format!("{} min", s / 60),
+        _ if s.is_multiple_of(86_400) => format!("{} d", s / 86_400),
+        _ if s.is_multiple_of(3600) => format!("{} h", s / 3600),
+        _ if s.is_multiple_of(60) => format!("{} min", s / 60),
         _ => format!("{s} s"),
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Failure,
     database::{self, Record, unreadable},
     follow,
-    format::{clean, count, millis, short},
+    format::{clean, count, json, millis, short},
     settings::Where,
     since,
     table::{Align, Table},
@@ -243,7 +243,7 @@ impl Printer {
         while let Some(row) = rows.next()? {
             written += 1;
             if self.json {
-                writeln!(out, "{}", serde_json::json!(Record::read(row)?))?;
+                writeln!(out, "{}", json(&Record::read(row)?)?)?;
             } else {
                 lines.push(Line::read(row)?);
             }

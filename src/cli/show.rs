@@ -3,6 +3,7 @@
 use super::{
     Failure,
     database::{self, Record, unreadable},
+    format::json,
     settings::Where,
 };
 use clap::Args;
@@ -34,7 +35,7 @@ pub(super) fn run(show: &Show, path: &Path, out: &mut impl Write) -> Result<(), 
         .query_row("SELECT * FROM request_logs WHERE id = ?1", [id], Record::read)
         .map_err(|error| unreadable(path, &error))?;
     if show.json {
-        return Ok(writeln!(out, "{}", serde_json::json!(record))?);
+        return Ok(writeln!(out, "{}", json(&record)?)?);
     }
     let (long, short): (Vec<_>, Vec<_>) = record.shown().partition(|(_, text)| text.contains('\n'));
     let width = short.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::{
     Failure,
     database::{self, unreadable},
-    format::{clean, count, millis, short},
+    format::{clean, count, json, millis, short},
     logs::FAILED,
     settings::Where,
     since,
@@ -85,15 +85,16 @@ pub(super) fn run(stats: &Stats, path: &Path, out: &mut impl Write) -> Result<()
         None => Vec::new(),
     };
     if groups.is_empty() && !stats.json {
-        return Ok(match since {
+        match since {
             Some(_) => writeln!(out, "no requests since then in {}", path.display())?,
             None => writeln!(out, "{}", database::nothing(path))?,
-        });
+        }
+        return Ok(());
     }
     let told: Vec<Told<'_>> = groups.iter().map(|(name, sums)| sums.tell(name, stats.by)).collect();
     if stats.json {
         for group in &told {
-            writeln!(out, "{}", serde_json::json!(group))?;
+            writeln!(out, "{}", json(group)?)?;
         }
         return Ok(());
     }

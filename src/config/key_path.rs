@@ -36,11 +36,13 @@ impl KeyPath {
         Self(steps)
     }
 
+    #[cfg(feature = "gateway")]
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// Whether what stands here is a secret or a reference to one, so that its value must not be shown.
+    #[cfg(feature = "gateway")]
     pub(super) fn is_secret(&self) -> bool {
         let mut keys = self.0.iter().filter_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
@@ -86,6 +88,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "gateway")]
     fn the_places_of_secrets_are_known() {
         assert!(KeyPath::new("server").key("keys").index(0).is_secret());
         assert!(KeyPath::new("upstream").key("x").key("key").is_secret());

@@ -1,5 +1,7 @@
 //! What a configuration comes to, from each of its sources.
 
+#![cfg(feature = "gateway")]
+
 use super::*;
 use std::fs;
 
