@@ -1,5 +1,9 @@
 //! What the three examples share: upstreams to stand in front of, and policies of a few lines each.
 
+#![expect(clippy::unwrap_used, reason = "an example that meets a surprise should stop")]
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(dead_code, reason = "each example uses what it needs")]
+
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, response};
@@ -9,7 +13,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +22,20 @@ use unigate_layers::cache::{Entry, Fill, Key, Plan, Policy};
 use unigate_layers::notes::{CacheStatus, Fallbacks, Served, Target};
 use unigate_layers::retry::{Judge, Verdict};
 
-pub type HttpClient<B> = Client<HttpConnector, B>;
-pub type ClientError = hyper_util::client::legacy::Error;
+pub(crate) type HttpClient<B> = Client<HttpConnector, B>;
+pub(crate) type ClientError = hyper_util::client::legacy::Error;
 
 /// An upstream that answers with this status and, in its body, what it was asked.
-pub async fn upstream(status: u16) -> SocketAddr {
+pub(crate) async fn upstream(status: u16) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = move |request: Request<Incoming>| async move {
         let path = request.uri().path().to_owned();
         let asked = request.into_body().collect().await.unwrap().to_bytes();
         let body = format!("{path} {}", String::from_utf8_lossy(&asked));
-        Ok::<_, Infallible>(Response::builder().status(status).body(Full::from(body)).unwrap())
+        Ok::<_, Infallible>(
+            Response::builder().status(status).body(Full::<Bytes>::from(body)).unwrap(),
+        )
     };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -42,7 +47,7 @@ pub async fn upstream(status: u16) -> SocketAddr {
     address
 }
 
-pub fn client<B>() -> HttpClient<B>
+pub(crate) fn client<B>() -> HttpClient<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
@@ -50,7 +55,7 @@ where
 }
 
 /// Every request goes to `first` as model `small`, then to `second` as model `large`.
-pub fn two_targets<B>(
+pub(crate) fn two_targets<B>(
     first: SocketAddr,
     second: SocketAddr,
 ) -> impl Fn(Request<B>) -> Request<B> + Clone {
@@ -71,7 +76,7 @@ pub fn two_targets<B>(
 
 /// 5xx and errors are worth another try.
 #[derive(Clone, Debug)]
-pub struct On5xx;
+pub(crate) struct On5xx;
 
 impl<R, E: std::fmt::Display> Judge<R, E> for On5xx {
     fn judge(&self, result: Result<&Response<R>, &E>) -> Verdict {
@@ -91,9 +96,9 @@ impl<R, E: std::fmt::Display> Judge<R, E> for On5xx {
 
 /// Caches whole requests by path and body for a minute.
 #[derive(Clone, Debug)]
-pub struct ByBody;
+pub(crate) struct ByBody;
 
-pub struct KeepOk;
+pub(crate) struct KeepOk;
 
 impl<B: Replay> Policy<B> for ByBody {
     type Fill = KeepOk;
@@ -125,7 +130,7 @@ impl Fill for KeepOk {
 }
 
 /// Notes are for the process; a client reads headers.
-pub fn notes_to_headers<R>(mut response: Response<R>) -> Response<R> {
+pub(crate) fn notes_to_headers<R>(mut response: Response<R>) -> Response<R> {
     let status = CacheStatus::of(&response).map_or("-", CacheStatus::as_str);
     let attempts = Served::of(&response).map_or("-".to_owned(), |served| {
         let attempt = |attempt: &unigate_layers::notes::Attempt| {
@@ -140,7 +145,7 @@ pub fn notes_to_headers<R>(mut response: Response<R>) -> Response<R> {
 }
 
 /// Asks the same thing twice, shows the answers, and checks that all layers did their work.
-pub async fn ask_twice(address: SocketAddr) {
+pub(crate) async fn ask_twice(address: SocketAddr) {
     let client = client::<Full<Bytes>>();
     for expected in ["miss", "hit"] {
         let request = Request::post(format!("http://{address}/chat"))
@@ -157,7 +162,7 @@ pub async fn ask_twice(address: SocketAddr) {
 }
 
 /// Shows an answer, and checks that all layers did their work.
-pub fn check(head: &response::Parts, body: &Bytes, expected: &str) {
+pub(crate) fn check(head: &response::Parts, body: &Bytes, expected: &str) {
     let header = |name: &str| head.headers[name].to_str().unwrap().to_owned();
     let (cache, attempts) = (header("x-cache"), header("x-attempts"));
     let body = String::from_utf8_lossy(body).into_owned();
@@ -170,7 +175,7 @@ pub fn check(head: &response::Parts, body: &Bytes, expected: &str) {
 }
 
 /// Shows the rows of the log, and checks that there is one per request.
-pub fn show_log(path: &std::path::Path) {
+pub(crate) fn show_log(path: &std::path::Path) {
     let database = rusqlite::Connection::open(path).unwrap();
     let mut statement = database
         .prepare("SELECT method || ' ' || path || ' ' || status || ' ' || ending FROM http_log")
@@ -183,6 +188,6 @@ pub fn show_log(path: &std::path::Path) {
     assert_eq!(rows, ["POST /chat 200 complete"; 2]);
 }
 
-pub fn say(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+pub(crate) fn say(line: &str) {
+    println!("{line}");
 }
