@@ -1,4 +1,89 @@
 //! Answers what was asked before from a store, and fills it while the stream passes.
+//!
+//! It belongs above routing (the key is what was asked, not what was chosen), and below a
+//! [`BufferLayer`](crate::buffer::BufferLayer) if the policy reads bodies. The answer is remembered while it passes, up
+//! to a size, and written off the client's path after it ended as it should. It fails open: a store in trouble is a miss.
+//! A look-up costs one box and one of the store's.
+//!
+//! A policy, and the layer alone:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode, response};
+//! use http_body_util::Full;
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tower::{Layer, Service, service_fn};
+//! use unigate_layers::cache::{CacheLayer, Entry, Fill, Key, Plan, Policy};
+//! use unigate_layers::notes::CacheStatus;
+//!
+//! /// Keeps what GET answers, by path, for a minute.
+//! #[derive(Clone)]
+//! struct Pages;
+//! struct KeepOk;
+//!
+//! impl<B> Policy<B> for Pages {
+//!     type Fill = KeepOk;
+//!
+//!     fn plan(&self, request: &Request<B>) -> Option<Plan> {
+//!         let key = Key::of(&[request.uri().path().as_bytes()]);
+//!         let ttl = Duration::from_secs(60);
+//!         (request.method() == "GET").then_some(Plan { key, read: true, write: true, ttl, max_age: None })
+//!     }
+//!
+//!     fn fill(&self, _: &Request<B>) -> KeepOk { KeepOk }
+//!
+//!     fn replay(&self, _: &Request<B>, entry: &Entry, _: Duration) -> Option<Response<Bytes>> {
+//!         Some(Response::new(entry.body.clone()))
+//!     }
+//! }
+//!
+//! impl Fill for KeepOk {
+//!     fn worth(&mut self, head: &response::Parts) -> bool { head.status == StatusCode::OK }
+//!
+//!     fn keep(self, body: Bytes) -> Option<(Bytes, Arc<str>)> { Some((body, "".into())) }
+//! }
+//!
+//! # #[cfg(feature = "memory")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # use unigate_layers::memory::MemoryStore;
+//! # use http_body_util::BodyExt;
+//! let service = service_fn(|_: Request<()>| async {
+//!     Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::from("hello")))
+//! });
+//! let mut service = CacheLayer::new(MemoryStore::new(1 << 20), Pages).layer(service);
+//! let first = service.call(Request::new(())).await.unwrap();
+//! assert_eq!(CacheStatus::of(&first), Some(CacheStatus::Miss { stored: true }));
+//! first.into_body().collect().await.unwrap();
+//! tokio::task::yield_now().await; // the write is off the client's path
+//! let second = service.call(Request::new(())).await.unwrap();
+//! assert_eq!(CacheStatus::of(&second).unwrap().as_str(), "hit");
+//! # }
+//! # #[cfg(not(feature = "memory"))]
+//! # fn main() {}
+//! ```
+//!
+//! In a stack, with a store that is chosen at the start:
+//!
+//! ```
+//! # #[cfg(all(feature = "memory", feature = "redis", feature = "buffer"))] {
+//! use unigate_layers::buffer::BufferLayer;
+//! use unigate_layers::cache::{AnyStore, CacheLayer};
+//! use unigate_layers::memory::MemoryStore;
+//! use unigate_layers::redis::{RedisOptions, RedisStore};
+//! # let (policy, service, enabled, redis_url) = ((), (), true, None::<String>);
+//!
+//! let store = match redis_url {
+//!     Some(url) => AnyStore::new(RedisStore::new(&url, RedisOptions::default()).unwrap()),
+//!     None => AnyStore::new(MemoryStore::new(64 << 20)),
+//! };
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(BufferLayer::new(1 << 20))
+//!     .layer(CacheLayer::new(enabled.then_some(store), policy))
+//!     .service(service);
+//! # }
+//! ```
 
 mod entry;
 mod fill;

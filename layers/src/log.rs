@@ -1,4 +1,56 @@
 //! Watches every exchange from its first byte to its end, and says how it ended exactly once.
+//!
+//! It belongs outermost, so that refusals and cache hits are exchanges too. It costs no allocation of its own
+//! and no copy: the recorder sees the bytes that pass.
+//!
+//! Alone, a recorder of one line:
+//!
+//! ```
+//! use http::Request;
+//! use unigate_layers::body::Ending;
+//! use unigate_layers::log::{Exchange, LogLayer, Recorder};
+//!
+//! #[derive(Clone)]
+//! struct Endings(std::sync::mpsc::SyncSender<Ending>);
+//!
+//! impl<B> Recorder<B> for Endings {
+//!     type Exchange = Self;
+//!     fn begin(&self, _: &mut Request<B>) -> Self { self.clone() }
+//! }
+//!
+//! impl Exchange for Endings {
+//!     fn end(self, ending: Ending) { let _ = self.0.try_send(ending); }
+//! }
+//!
+//! # use http_body_util::Full;
+//! # use tower::{Layer, ServiceExt, service_fn};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # let service = service_fn(|_: Request<()>| async {
+//! #     Ok::<_, std::io::Error>(http::Response::new(Full::<bytes::Bytes>::default()))
+//! # });
+//! let (sender, endings) = std::sync::mpsc::sync_channel(8);
+//! let service = LogLayer::new(Endings(sender)).layer(service);
+//! service.oneshot(Request::new(())).await.unwrap();
+//! assert_eq!(endings.recv(), Ok(Ending::Complete));
+//! # }
+//! ```
+//!
+//! In a stack, above everything; `None` turns it off without changing any type:
+//!
+//! ```
+//! use unigate_layers::log::LogLayer;
+//! # #[cfg(feature = "sqlite")] {
+//! use unigate_layers::sqlite::{HttpRow, SqliteLog};
+//! # let service = ();
+//!
+//! let recorder: Option<SqliteLog<HttpRow>> = None;
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(LogLayer::new(recorder))
+//!     .concurrency_limit(64)
+//!     .service(service);
+//! # }
+//! ```
 
 use crate::body::{Ending, Observer, Tee};
 use bytes::Bytes;
