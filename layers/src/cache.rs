@@ -85,6 +85,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod entry;
 mod fill;
 mod key;
@@ -96,10 +97,10 @@ pub use key::Key;
 pub use store::{AnyStore, BoxFuture, Store};
 
 use crate::notes::CacheStatus;
+use answer::{OnAnswer, fresh, hit};
 use bytes::Bytes;
 use fill::Writer;
-use http::header::{AGE, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -109,8 +110,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower_layer::Layer;
 use tower_service::Service;
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Looks every request up in a [`Store`], as a [`Policy`] says.
 #[derive(Clone)]
@@ -152,14 +151,6 @@ pin_project! {
         Passing { #[pin] inner: F, on: Option<OnAnswer<T, L>> },
         LookingUp { story: Story<O> },
     }
-}
-
-// What to do with the answer of the service below.
-struct OnAnswer<T, L> {
-    status: CacheStatus,
-    rules: Rules,
-    // Absent: it is not to be kept.
-    fill: Option<(T, Plan, L)>,
 }
 
 /// What the cache may do for one request.
@@ -336,78 +327,9 @@ impl<S: fmt::Debug, T, P: fmt::Debug> fmt::Debug for Cache<S, T, P> {
     }
 }
 
-// How old a usable entry is, and how long it stays usable.
-fn fresh(entry: &Entry, max_age: Option<Duration>) -> Option<(Duration, Duration)> {
-    let age = Duration::from_millis(now_ms().saturating_sub(entry.stored_at_ms));
-    let ttl = Duration::from_millis(entry.ttl_ms).checked_sub(age).filter(|ttl| !ttl.is_zero())?;
-    max_age.is_none_or(|max_age| age <= max_age).then_some((age, ttl))
-}
-
 pub(crate) fn now_ms() -> u64 {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn hit<R, O>(
-    response: Response<Bytes>,
-    name: &str,
-    age: Duration,
-    ttl: Duration,
-) -> Response<Cached<R, O>>
-where
-    O: crate::body::Observer,
-{
-    let mut response = response.map(Cached::whole);
-    response.extensions_mut().insert(CacheStatus::Hit { age, ttl });
-    response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
-    tell(response.headers_mut(), name, &format!("hit; ttl={}", ttl.as_secs()));
-    response
-}
-
-// Each cache on the way adds itself after those nearer the origin.
-// Source: RFC 9211 section 2.
-fn tell(headers: &mut HeaderMap, name: &str, what: &str) {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c);
-    let text = if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
-        && name.chars().all(token)
-    {
-        format!("{name}; {what}")
-    } else {
-        format!("\"{}\"; {what}", name.replace('\\', "\\\\").replace('"', "\\\""))
-    };
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.append(CACHE_STATUS, value);
-    }
-}
-
-// === impl OnAnswer ===
-
-impl<T: Store, L: Fill> OnAnswer<T, L> {
-    fn answered<R: Body<Data = Bytes>>(
-        self,
-        answer: Response<R>,
-    ) -> Response<Cached<R, Filler<T, L>>> {
-        let (mut head, body) = answer.into_parts();
-        let filler = self.fill.and_then(|(store, plan, mut fill)| {
-            fill.worth(&head).then(|| Filler::new(fill, store, &plan, &head, &self.rules))
-        });
-        let stored = filler.is_some();
-        let (status, what) = match (self.status, stored) {
-            (CacheStatus::Miss { .. }, true) => {
-                (CacheStatus::Miss { stored }, Some("fwd=miss; stored"))
-            }
-            (CacheStatus::Miss { .. }, false) => (CacheStatus::Miss { stored }, Some("fwd=miss")),
-            (CacheStatus::Refresh, true) => (CacheStatus::Refresh, Some("fwd=request; stored")),
-            (CacheStatus::Refresh, false) => (CacheStatus::Refresh, Some("fwd=request")),
-            (CacheStatus::Bypass, _) => (CacheStatus::Bypass, Some("fwd=bypass")),
-            (status @ (CacheStatus::Off | CacheStatus::Hit { .. }), _) => (status, None),
-        };
-        head.extensions.insert(status);
-        if let Some(what) = what {
-            tell(&mut head.headers, &self.rules.name, what);
-        }
-        Response::from_parts(head, Cached::passing(body, filler))
-    }
 }
 
 // === impl ResponseFuture ===
