@@ -1,4 +1,46 @@
 //! Makes request bodies whole, so that layers below may read them, and sends may be repeated.
+//!
+//! It belongs above every layer that reads a body or sends it again, and below those that can refuse a
+//! request by its head. It costs one box for a request whose body is read, nothing for others, and at most
+//! `max_bytes` of memory per request. Nothing is ever refused: a body above the limit streams on, and the layers
+//! below see that it is not whole.
+//!
+//! Alone:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use unigate_layers::body::Buffered;
+//! use unigate_layers::buffer::BufferLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let service = service_fn(|request: Request<Buffered<Full<Bytes>>>| async move {
+//!     let length = request.body().bytes().map(Bytes::len);
+//!     Ok::<_, std::io::Error>(Response::new(length))
+//! });
+//! let service = BufferLayer::new(1024).layer(service);
+//! let request = Request::post("/").header("content-type", "application/json");
+//! let response = service.oneshot(request.body(Full::from("{}")).unwrap()).await.unwrap();
+//! assert_eq!(response.into_body(), Some(2));
+//! # }
+//! ```
+//!
+//! In a stack, reading whatever is not a multipart upload:
+//!
+//! ```
+//! use unigate_layers::buffer::BufferLayer;
+//! # let service = ();
+//!
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(BufferLayer::new(1 << 20).when(|head: &http::request::Parts| {
+//!         let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+//!         !kind.is_some_and(|kind| kind.starts_with("multipart/"))
+//!     }))
+//!     .service(service);
+//! ```
 
 use crate::body::Buffered;
 use bytes::Bytes;

@@ -1,5 +1,91 @@
 //! Answers what was asked before from a store, and fills it while the stream passes.
+//!
+//! It belongs above routing (the key is what was asked, not what was chosen), and below a
+//! [`BufferLayer`](crate::buffer::BufferLayer) if the policy reads bodies. The answer is remembered while it passes, up
+//! to a size, and written off the client's path after it ended as it should. It fails open: a store in trouble is a miss.
+//! A look-up costs one box and one of the store's.
+//!
+//! A policy, and the layer alone:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode, response};
+//! use http_body_util::Full;
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tower::{Layer, Service, service_fn};
+//! use unigate_layers::cache::{CacheLayer, Entry, Fill, Key, Plan, Policy};
+//! use unigate_layers::notes::CacheStatus;
+//!
+//! /// Keeps what GET answers, by path, for a minute.
+//! #[derive(Clone)]
+//! struct Pages;
+//! struct KeepOk;
+//!
+//! impl<B> Policy<B> for Pages {
+//!     type Fill = KeepOk;
+//!
+//!     fn plan(&self, request: &Request<B>) -> Option<Plan> {
+//!         let key = Key::of(&[request.uri().path().as_bytes()]);
+//!         let ttl = Duration::from_secs(60);
+//!         (request.method() == "GET").then_some(Plan { key, read: true, write: true, ttl, max_age: None })
+//!     }
+//!
+//!     fn fill(&self, _: &Request<B>) -> KeepOk { KeepOk }
+//!
+//!     fn replay(&self, _: &Request<B>, entry: &Entry, _: Duration) -> Option<Response<Bytes>> {
+//!         Some(Response::new(entry.body.clone()))
+//!     }
+//! }
+//!
+//! impl Fill for KeepOk {
+//!     fn worth(&mut self, head: &response::Parts) -> bool { head.status == StatusCode::OK }
+//!
+//!     fn keep(self, body: Bytes) -> Option<(Bytes, Arc<str>)> { Some((body, "".into())) }
+//! }
+//!
+//! # #[cfg(feature = "memory")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # use unigate_layers::memory::MemoryStore;
+//! # use http_body_util::BodyExt;
+//! let service = service_fn(|_: Request<()>| async {
+//!     Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::from("hello")))
+//! });
+//! let mut service = CacheLayer::new(MemoryStore::new(1 << 20), Pages).layer(service);
+//! let first = service.call(Request::new(())).await.unwrap();
+//! assert_eq!(CacheStatus::of(&first), Some(CacheStatus::Miss { stored: true }));
+//! first.into_body().collect().await.unwrap();
+//! tokio::task::yield_now().await; // the write is off the client's path
+//! let second = service.call(Request::new(())).await.unwrap();
+//! assert_eq!(CacheStatus::of(&second).unwrap().as_str(), "hit");
+//! # }
+//! # #[cfg(not(feature = "memory"))]
+//! # fn main() {}
+//! ```
+//!
+//! In a stack, with a store that is chosen at the start:
+//!
+//! ```
+//! # #[cfg(all(feature = "memory", feature = "redis", feature = "buffer"))] {
+//! use unigate_layers::buffer::BufferLayer;
+//! use unigate_layers::cache::{AnyStore, CacheLayer};
+//! use unigate_layers::memory::MemoryStore;
+//! use unigate_layers::redis::{RedisOptions, RedisStore};
+//! # let (policy, service, enabled, redis_url) = ((), (), true, None::<String>);
+//!
+//! let store = match redis_url {
+//!     Some(url) => AnyStore::new(RedisStore::new(&url, RedisOptions::default()).unwrap()),
+//!     None => AnyStore::new(MemoryStore::new(64 << 20)),
+//! };
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(BufferLayer::new(1 << 20))
+//!     .layer(CacheLayer::new(enabled.then_some(store), policy))
+//!     .service(service);
+//! # }
+//! ```
 
+mod answer;
 mod entry;
 mod fill;
 mod key;
@@ -11,10 +97,10 @@ pub use key::Key;
 pub use store::{AnyStore, BoxFuture, Store};
 
 use crate::notes::CacheStatus;
+use answer::{OnAnswer, fresh, hit};
 use bytes::Bytes;
 use fill::Writer;
-use http::header::{AGE, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -24,8 +110,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower_layer::Layer;
 use tower_service::Service;
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Looks every request up in a [`Store`], as a [`Policy`] says.
 #[derive(Clone)]
@@ -67,14 +151,6 @@ pin_project! {
         Passing { #[pin] inner: F, on: Option<OnAnswer<T, L>> },
         LookingUp { story: Story<O> },
     }
-}
-
-// What to do with the answer of the service below.
-struct OnAnswer<T, L> {
-    status: CacheStatus,
-    rules: Rules,
-    // Absent: it is not to be kept.
-    fill: Option<(T, Plan, L)>,
 }
 
 /// What the cache may do for one request.
@@ -251,78 +327,9 @@ impl<S: fmt::Debug, T, P: fmt::Debug> fmt::Debug for Cache<S, T, P> {
     }
 }
 
-// How old a usable entry is, and how long it stays usable.
-fn fresh(entry: &Entry, max_age: Option<Duration>) -> Option<(Duration, Duration)> {
-    let age = Duration::from_millis(now_ms().saturating_sub(entry.stored_at_ms));
-    let ttl = Duration::from_millis(entry.ttl_ms).checked_sub(age).filter(|ttl| !ttl.is_zero())?;
-    max_age.is_none_or(|max_age| age <= max_age).then_some((age, ttl))
-}
-
 pub(crate) fn now_ms() -> u64 {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn hit<R, O>(
-    response: Response<Bytes>,
-    name: &str,
-    age: Duration,
-    ttl: Duration,
-) -> Response<Cached<R, O>>
-where
-    O: crate::body::Observer,
-{
-    let mut response = response.map(Cached::whole);
-    response.extensions_mut().insert(CacheStatus::Hit { age, ttl });
-    response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
-    tell(response.headers_mut(), name, &format!("hit; ttl={}", ttl.as_secs()));
-    response
-}
-
-// Each cache on the way adds itself after those nearer the origin.
-// Source: RFC 9211 section 2.
-fn tell(headers: &mut HeaderMap, name: &str, what: &str) {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c);
-    let text = if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
-        && name.chars().all(token)
-    {
-        format!("{name}; {what}")
-    } else {
-        format!("\"{}\"; {what}", name.replace('\\', "\\\\").replace('"', "\\\""))
-    };
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.append(CACHE_STATUS, value);
-    }
-}
-
-// === impl OnAnswer ===
-
-impl<T: Store, L: Fill> OnAnswer<T, L> {
-    fn answered<R: Body<Data = Bytes>>(
-        self,
-        answer: Response<R>,
-    ) -> Response<Cached<R, Filler<T, L>>> {
-        let (mut head, body) = answer.into_parts();
-        let filler = self.fill.and_then(|(store, plan, mut fill)| {
-            fill.worth(&head).then(|| Filler::new(fill, store, &plan, &head, &self.rules))
-        });
-        let stored = filler.is_some();
-        let (status, what) = match (self.status, stored) {
-            (CacheStatus::Miss { .. }, true) => {
-                (CacheStatus::Miss { stored }, Some("fwd=miss; stored"))
-            }
-            (CacheStatus::Miss { .. }, false) => (CacheStatus::Miss { stored }, Some("fwd=miss")),
-            (CacheStatus::Refresh, true) => (CacheStatus::Refresh, Some("fwd=request; stored")),
-            (CacheStatus::Refresh, false) => (CacheStatus::Refresh, Some("fwd=request")),
-            (CacheStatus::Bypass, _) => (CacheStatus::Bypass, Some("fwd=bypass")),
-            (status @ (CacheStatus::Off | CacheStatus::Hit { .. }), _) => (status, None),
-        };
-        head.extensions.insert(status);
-        if let Some(what) = what {
-            tell(&mut head.headers, &self.rules.name, what);
-        }
-        Response::from_parts(head, Cached::passing(body, filler))
-    }
 }
 
 // === impl ResponseFuture ===

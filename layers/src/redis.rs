@@ -1,4 +1,14 @@
 //! A store in Redis, shared by processes and machines; in any state of Redis no request fails or waits long.
+//!
+//! ```no_run
+//! use unigate_layers::cache::CacheLayer;
+//! use unigate_layers::redis::{RedisOptions, RedisStore};
+//! # let policy = ();
+//!
+//! let store = RedisStore::new("redis://127.0.0.1", RedisOptions::default())?;
+//! let layer = CacheLayer::new(store, policy);
+//! # Ok::<_, redis::RedisError>(())
+//! ```
 
 mod breaker;
 

@@ -1,4 +1,46 @@
 //! Ends all errors: from here up there are only responses.
+//!
+//! It belongs above all that can fail and below what must see every answer. Above it every service is
+//! `Infallible`. A readiness error is kept and answers the next call.
+//!
+//! Alone:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use unigate_layers::rescue::{RescueLayer, answer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let service = service_fn(|_: Request<()>| async {
+//!     Err::<Response<Full<Bytes>>, _>(std::io::Error::other("upstream is away"))
+//! });
+//! let rescue = RescueLayer::new(answer(|error: std::io::Error| {
+//!     Response::builder().status(502).body(Bytes::from(error.to_string())).unwrap()
+//! }));
+//! let Ok(response) = rescue.layer(service).oneshot(Request::new(())).await;
+//! assert_eq!(response.status(), 502);
+//! # }
+//! ```
+//!
+//! In a stack, for a server that takes only infallible services:
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::Response;
+//! use unigate_layers::rescue::{RescueLayer, answer};
+//! # let client = ();
+//!
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(RescueLayer::new(answer(|error: tower::BoxError| {
+//!         Response::builder().status(503).body(Bytes::from(error.to_string())).unwrap()
+//!     })))
+//!     .load_shed()
+//!     .concurrency_limit(64)
+//!     .service(client);
+//! ```
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -1,4 +1,56 @@
 //! Writes an attempt's decision into the request: its address, and the bytes of one JSON field.
+//!
+//! It belongs below retry, so that each attempt is written anew, and directly above whatever sends. What it does
+//! to a request that has a [`Target`]: scheme and authority of the address (path and query stay), the `host`
+//! header, and, if the target names a model and the body is whole, the bytes of that one field and
+//! `content-length`. A request without a target passes untouched.
+//!
+//! Alone:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::uri::{Authority, Scheme};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use unigate_layers::body::Buffered;
+//! use unigate_layers::notes::Target;
+//! use unigate_layers::rewrite::RewriteLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let service = service_fn(|request: Request<Buffered<Full<Bytes>>>| async move {
+//!     Ok::<_, std::io::Error>(Response::new((request.uri().to_string(), request.into_body())))
+//! });
+//! let target = Target {
+//!     upstream: "local".into(),
+//!     scheme: Scheme::HTTP,
+//!     authority: Authority::from_static("127.0.0.1:11434"),
+//!     model: Some("qwen3:4b".into()),
+//! };
+//! let body = Buffered::whole(Bytes::from_static(br#"{"stream": true, "model": "auto"}"#));
+//! let request = Request::post("/api/chat").extension(target).body(body).unwrap();
+//! let response = RewriteLayer::new().layer(service).oneshot(request).await.unwrap();
+//! let (address, body) = response.into_body();
+//! assert_eq!(address, "http://127.0.0.1:11434/api/chat");
+//! assert_eq!(body.bytes().unwrap(), r#"{"stream": true, "model": "qwen3:4b"}"#.as_bytes());
+//! # }
+//! ```
+//!
+//! In a stack, for a body that may call the field by another name:
+//!
+//! ```
+//! # #[cfg(feature = "retry")] {
+//! use unigate_layers::retry::Fallback;
+//! use unigate_layers::rewrite::RewriteLayer;
+//! # let (judge, client) = ((), ());
+//!
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(tower::retry::RetryLayer::new(Fallback::new(judge)))
+//!     .layer(RewriteLayer::new().fields(&["model", "name"]))
+//!     .service(client);
+//! # }
+//! ```
 
 mod json;
 

@@ -1,4 +1,53 @@
 //! Decides where a request goes, and changes nothing else.
+//!
+//! It belongs below the cache (a cached answer needs no decision) and above retry and rewrite, which act on
+//! the decision. It costs nothing but the router's own work.
+//!
+//! Alone:
+//!
+//! ```
+//! use http::uri::{Authority, Scheme};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use unigate_layers::notes::Target;
+//! use unigate_layers::route::{RouteLayer, sync};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let router = sync(|mut request: Request<()>| {
+//!     request.extensions_mut().insert(Target {
+//!         upstream: "local".into(),
+//!         scheme: Scheme::HTTP,
+//!         authority: Authority::from_static("127.0.0.1:11434"),
+//!         model: None,
+//!     });
+//!     request
+//! });
+//! let service = service_fn(|request: Request<()>| async move {
+//!     let target = Target::of(&request).map(ToString::to_string);
+//!     Ok::<_, std::io::Error>(Response::new(target))
+//! });
+//! let response = RouteLayer::new(router).layer(service).oneshot(Request::new(())).await.unwrap();
+//! assert_eq!(response.into_body().as_deref(), Some("local"));
+//! # }
+//! ```
+//!
+//! In a stack, with a router that waits:
+//!
+//! ```
+//! # #[cfg(feature = "rewrite")] {
+//! use http::Request;
+//! use unigate_layers::rewrite::RewriteLayer;
+//! use unigate_layers::route::RouteLayer;
+//! # async fn look_up<B>(request: Request<B>) -> Request<B> { request }
+//! # let client = ();
+//!
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(RouteLayer::new(|request: Request<String>| look_up(request)))
+//!     .layer(RewriteLayer::new())
+//!     .service(client);
+//! # }
+//! ```
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -53,7 +102,7 @@ pub trait Router<B> {
 
 /// A router that decides at once; made by [`sync`].
 #[derive(Clone, Copy)]
-pub struct Sync<F>(F);
+pub struct AtOnce<F>(F);
 
 pin_project! {
     /// The decision of an `Option<Router>`.
@@ -67,8 +116,8 @@ pin_project! {
 }
 
 /// A router from a closure that needs not wait.
-pub fn sync<F>(route: F) -> Sync<F> {
-    Sync(route)
+pub fn sync<F>(route: F) -> AtOnce<F> {
+    AtOnce(route)
 }
 
 // === impl RouteLayer ===
@@ -153,7 +202,7 @@ where
     }
 }
 
-impl<B, F> Router<B> for Sync<F>
+impl<B, F> Router<B> for AtOnce<F>
 where
     F: Fn(Request<B>) -> Request<B>,
     B: Send,
@@ -165,9 +214,9 @@ where
     }
 }
 
-impl<F> fmt::Debug for Sync<F> {
+impl<F> fmt::Debug for AtOnce<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sync")
+        f.write_str("AtOnce")
     }
 }
 
@@ -230,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn no_router_has_no_opinion() {
         assert_eq!(path(Some(sync(moved))).await, "/moved");
-        assert_eq!(path(None::<Sync<fn(Request<()>) -> Request<()>>>).await, "/");
+        assert_eq!(path(None::<AtOnce<fn(Request<()>) -> Request<()>>>).await, "/");
     }
 
     #[tokio::test]

@@ -1,4 +1,27 @@
 //! Rows in an SQLite file: a bounded queue, one thread, batched transactions, for any row that knows its table.
+//!
+//! ```
+//! use std::time::Duration;
+//! use unigate_layers::sqlite::{Row, SqliteLog, SqliteOptions};
+//!
+//! struct Line(String);
+//!
+//! impl Row for Line {
+//!     const MIGRATIONS: &'static [&'static str] = &["CREATE TABLE lines (line TEXT NOT NULL) STRICT"];
+//!     const INSERT: &'static str = "INSERT INTO lines (line) VALUES (?1)";
+//!
+//!     fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<usize> {
+//!         statement.execute([&self.0])
+//!     }
+//! }
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("log.db");
+//! let log = SqliteLog::open(&path, SqliteOptions::default())?;
+//! log.push(Line("hello".to_owned()));
+//! assert_eq!(log.close(Duration::from_secs(5)), 0);
+//! # Ok::<_, unigate_layers::sqlite::SqliteError>(())
+//! ```
 
 mod http_row;
 mod writer;

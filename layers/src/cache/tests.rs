@@ -1,8 +1,9 @@
+use super::answer::tell;
 use super::*;
 use crate::body::Ending;
 use crate::testing::Step::{Data, Error as Breaks, Pending};
 use crate::testing::{Script, play};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Mutex;

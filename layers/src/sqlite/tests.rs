@@ -119,6 +119,7 @@ fn a_full_queue_drops_and_counts_and_does_not_wait() {
     assert!((90..=96).contains(&dropped), "{dropped}");
     held.commit().unwrap();
     assert_eq!(log.close(LONG), 0);
+    assert!(log.shared.lock().finished, "a full queue must not hide that the log is closing");
     assert_eq!(log.written() + dropped, 100);
     assert_eq!(words(&path) as u64, log.written());
 }

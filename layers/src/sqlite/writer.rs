@@ -72,6 +72,10 @@ impl<R: Row> Writer<R> {
     // Waits for rows. False: there will be no more.
     fn gather(&self, batch: &mut Vec<R>) -> bool {
         let limit = self.options.batch.max(1);
+        // Before any wait: a full queue had no room for the bell.
+        if self.closing() {
+            return self.gather_last(batch, limit);
+        }
         match self.rows.recv_timeout(TIDY_EVERY) {
             Ok(Message::Row(row)) => batch.push(row),
             Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {}
