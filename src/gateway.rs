@@ -142,6 +142,8 @@ fn fallback(config: &Config) -> Fallback<Worth> {
         .backoff(Duration::from_millis(retry.backoff_ms), Duration::from_secs(1))
         .deadline(Duration::from_secs(retry.deadline_s))
         .budget(Arc::new(budget))
+        // A budget is there to spare an upstream; another one is no burden to it.
+        .free_fallbacks(true)
 }
 
 /// Retries that the budget always has, however few requests there are: one person at one machine.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 #[tokio::test]
-async fn golden_1_and_2_the_bytes_of_a_chat_arrive_as_they_were_sent_whatever_their_type_is_called() {
+async fn golden_1_and_2_the_bytes_of_a_chat_arrive_as_they_were_sent_whatever_their_type_is_called()
+{
     let upstream = Upstream::always(&["m:latest"], Script::chat(&["hi"])).await;
     let gateway = Gateway::before(&upstream).await;
     let body = "{ \"model\" :\"m\",\"x\":1,\"x\":2,\n\"big\":9223372036854775808, \"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"}]}";
@@ -76,7 +77,8 @@ async fn golden_7_heads_have_no_body() {
 
 #[tokio::test]
 async fn golden_8_a_delete_has_a_body_and_its_empty_answer_stays_empty() {
-    let upstream = Upstream::always(&["m"], Script { steps: vec![], ..Script::new("text/plain", "") }).await;
+    let upstream =
+        Upstream::always(&["m"], Script { steps: vec![], ..Script::new("text/plain", "") }).await;
     let gateway = Gateway::before(&upstream).await;
     let answer = gateway.client().send(Method::DELETE, "/api/delete", r#"{"model":"m"}"#).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
@@ -94,7 +96,8 @@ async fn golden_9_the_upstream_sees_its_own_host_and_no_credential_of_the_client
         .with("x-api-key", "client-secret")
         .with("cookie", "a=client-secret")
         .with("origin", "http://localhost:3000");
-    let body = json!({ "model": "m", "stream": false, "messages": [{ "role": "user", "content": "x" }] });
+    let body =
+        json!({ "model": "m", "stream": false, "messages": [{ "role": "user", "content": "x" }] });
     assert_eq!(client.post("/api/chat", &body).await.status, 200);
     let seen = &upstream.seen()[0];
     assert_eq!(seen.headers["host"], upstream.addr.to_string());
@@ -145,7 +148,10 @@ async fn a_responses_request_goes_to_whoever_has_its_model() {
 
 #[tokio::test]
 async fn golden_12_a_frame_passes_before_its_line_is_complete() {
-    let (first, second) = (Bytes::from_static(b"{\"message\":{\"content\":\"\xf0\x9f"), Bytes::from_static(b"\x98\x80\"},\"done\":true,\"done_reason\":\"stop\"}\n"));
+    let (first, second) = (
+        Bytes::from_static(b"{\"message\":{\"content\":\"\xf0\x9f"),
+        Bytes::from_static(b"\x98\x80\"},\"done\":true,\"done_reason\":\"stop\"}\n"),
+    );
     let go = Arc::new(Notify::new());
     let steps = vec![
         Step::Data("{\"message\":{\"content\":\"a\"},\"done\":false}\n".into()),

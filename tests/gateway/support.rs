@@ -4,7 +4,7 @@ mod client;
 mod upstream;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use upstream::{Seen, Script, Step, Upstream};
+pub(crate) use upstream::{Script, Seen, Step, Upstream};
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
@@ -38,8 +38,7 @@ impl Gateway {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let served =
-            tokio::spawn(run::serve(listener, loaded, shutdown, std::future::pending()));
+        let served = tokio::spawn(run::serve(listener, loaded, shutdown, std::future::pending()));
         let gateway = Self { addr, db, stop: Some(stop), served, _folder: folder };
         gateway.client().get("/v1/models").await;
         gateway
@@ -67,8 +66,7 @@ impl Gateway {
         self.served.await.unwrap().unwrap();
         let db = Connection::open_with_flags(&self.db, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut statement = db.prepare("SELECT * FROM request_logs ORDER BY rowid").unwrap();
-        let names: Vec<String> =
-            statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let rows = statement.query_map([], |row| {
             let cell = |at: usize| {
                 row.get_ref(at).map(|cell| match cell {
@@ -81,8 +79,10 @@ impl Gateway {
             };
             names.iter().enumerate().map(|(at, name)| Ok((name.clone(), cell(at)?))).collect()
         });
-        let rows: Vec<Value> =
-            rows.unwrap().map(|row: Result<serde_json::Map<_, _>, _>| row.unwrap().into()).collect();
+        let rows: Vec<Value> = rows
+            .unwrap()
+            .map(|row: Result<serde_json::Map<_, _>, _>| row.unwrap().into())
+            .collect();
         rows.into_iter().filter(|row| row["path"] != "/v1/models").collect()
     }
 }

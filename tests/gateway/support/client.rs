@@ -75,7 +75,8 @@ impl Client {
         path: &str,
         body: impl Into<Bytes>,
     ) -> Response<Incoming> {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -253,7 +253,9 @@ async fn answer(
     for (name, value) in &script.headers {
         response = response.header(*name, value);
     }
-    Ok(response.body(Played { steps: script.steps.into(), leave: Some(leave), waiting: None }).unwrap())
+    Ok(response
+        .body(Played { steps: script.steps.into(), leave: Some(leave), waiting: None })
+        .unwrap())
 }
 
 /// A body that plays its steps; whoever drops it before its end has left.
@@ -313,4 +315,3 @@ impl Drop for Played {
         }
     }
 }
-

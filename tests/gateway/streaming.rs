@@ -1,0 +1,174 @@
+//! The main path: token by token, and nothing runs for a client that has gone.
+
+use crate::support::{Gateway, Script, Step, Upstream, config};
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The next bytes of an answer, `None` at its end.
+pub(crate) async fn next(answer: &mut Response<Incoming>) -> Option<Bytes> {
+    Some(answer.body_mut().frame().await?.unwrap().into_data().unwrap_or_default())
+}
+
+fn ask(model: &str, stream: bool) -> Value {
+    json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "x" }] })
+}
+
+#[tokio::test]
+async fn each_token_is_passed_on_before_the_next_one_exists() {
+    for (path, dialect) in [("/api/chat", "ollama"), ("/v1/chat/completions", "openai")] {
+        let go = Arc::new(Notify::new());
+        let mut script = Script::chat(&["one", "two"]);
+        script.steps.insert(1, Step::Wait(go.clone()));
+        let upstream = Upstream::always(&["m"], script).await;
+        let gateway = Gateway::before(&upstream).await;
+        let mut answer =
+            gateway.client().open(Method::POST, path, ask("m", true).to_string()).await;
+        let first = next(&mut answer).await.unwrap();
+        assert!(String::from_utf8_lossy(&first).contains("one"), "{dialect}");
+        go.notify_one();
+        let mut rest = Vec::new();
+        while let Some(data) = next(&mut answer).await {
+            rest.extend(data);
+        }
+        assert!(String::from_utf8_lossy(&rest).contains("two"), "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn golden_10_a_client_that_leaves_mid_stream_takes_its_upstream_request_with_it() {
+    for path in ["/api/chat", "/v1/chat/completions"] {
+        let upstream = Upstream::always(&["m"], Script::chat(&["one"]).then(1, Step::Hang)).await;
+        let gateway = Gateway::before(&upstream).await;
+        let mut answer =
+            gateway.client().open(Method::POST, path, ask("m", true).to_string()).await;
+        next(&mut answer).await.unwrap();
+        drop(answer);
+        upstream.cut_off(1).await;
+        let rows = gateway.stop().await;
+        assert_eq!((rows.len(), &rows[0]["ending"]), (1, &json!("cancelled")), "{path}");
+        assert_eq!(rows[0]["prompt_tokens"], Value::Null, "what was not counted is not zero");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_first_token_takes_its_upstream_request_with_it() {
+    for stream in [true, false] {
+        let upstream = Upstream::always(&["m"], Script::chat(&[]).then(0, Step::Hang)).await;
+        let gateway = Gateway::before(&upstream).await;
+        let client = gateway.client();
+        let asking =
+            tokio::spawn(
+                async move { client.post("/v1/chat/completions", &ask("m", stream)).await },
+            );
+        while upstream.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        asking.abort();
+        upstream.cut_off(1).await;
+        let rows = gateway.stop().await;
+        assert_eq!((rows.len(), &rows[0]["ending"]), (1, &json!("cancelled")));
+        assert_eq!((&rows[0]["status_code"], &rows[0]["model_used"]), (&Value::Null, &json!("m")));
+    }
+}
+
+#[tokio::test]
+async fn golden_38_an_error_after_content_is_told_and_no_done_follows() {
+    let script = Script::lines(&[
+        json!({ "message": { "content": "a" }, "done": false }),
+        json!({ "error": "boom" }),
+    ]);
+    let upstream = Upstream::always(&["m"], script).await;
+    let gateway = Gateway::before(&upstream).await;
+    let answer = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
+    let events = answer.events();
+    assert_eq!(events.last().unwrap()["error"]["message"], "boom");
+    assert!(!answer.text().contains("[DONE]"));
+    let native = gateway.client().post("/api/chat", &ask("m", true)).await;
+    assert_eq!(native.lines().last().unwrap()["error"], "boom");
+    for row in gateway.stop().await {
+        assert_eq!((&row["ending"], &row["status_code"]), (&json!("failed"), &json!(200)));
+        assert_eq!(row["error_message"], "boom");
+    }
+}
+
+#[tokio::test]
+async fn golden_39_an_answer_that_stops_in_the_middle_is_no_success_in_either_dialect() {
+    for step in [None, Some(Step::Break)] {
+        let script = match step {
+            None => Script::chat(&["a"]).cut(1),
+            Some(step) => Script::chat(&["a"]).then(1, step),
+        };
+        let upstream = Upstream::always(&["m"], script).await;
+        let gateway = Gateway::before(&upstream).await;
+        let openai = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
+        assert!(openai.events().last().unwrap()["error"]["message"].is_string());
+        assert!(!openai.text().contains("[DONE]") && !openai.text().contains("\"stop\""));
+        let native = gateway.client().post("/api/chat", &ask("m", true)).await;
+        assert!(native.lines().last().unwrap()["error"].is_string());
+        let rows = gateway.stop().await;
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row["ending"] == "failed"), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_ended_with_an_error() {
+    let upstream = Upstream::always(&["m"], Script::chat(&["a"]).then(1, Step::Hang)).await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.upstream.get_mut("ollama").unwrap().idle_s = Some(0.05);
+    let gateway = Gateway::start(config).await;
+    let answer = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
+    let last = answer.events().pop().unwrap();
+    assert_eq!(last["error"]["code"], "idle_timeout", "{last}");
+    upstream.cut_off(1).await;
+    assert_eq!(gateway.stop().await[0]["error_code"], "idle_timeout");
+}
+
+#[tokio::test]
+async fn the_body_ends_right_after_the_terminal_even_if_the_upstream_stays() {
+    let upstream = Upstream::always(&["m"], {
+        let mut script = Script::chat(&["a"]);
+        script.steps.push(Step::Hang);
+        script
+    })
+    .await;
+    let gateway = Gateway::before(&upstream).await;
+    let answer = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
+    assert!(answer.whole && answer.text().ends_with("data: [DONE]\n\n"));
+    let rows = gateway.stop().await;
+    assert_eq!(
+        (&rows[0]["ending"], &rows[0]["completion_tokens"]),
+        (&json!("complete"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn usage_is_logged_for_a_client_that_did_not_ask_and_hidden_from_it() {
+    let upstream = Upstream::always(&["g"], Script::chunks(&["a", "b"])).await;
+    let gateway = Gateway::start(config(&[("cloud", "openai", &upstream)])).await;
+    let answer = gateway.client().post("/v1/chat/completions", &ask("g", true)).await;
+    assert!(!answer.text().contains("prompt_tokens"), "{}", answer.text());
+    assert!(answer.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(upstream.seen()[0].json()["stream_options"]["include_usage"], true);
+    let rows = gateway.stop().await;
+    assert_eq!((&rows[0]["prompt_tokens"], &rows[0]["completion_tokens"]), (&json!(5), &json!(2)));
+}
+
+#[tokio::test]
+async fn streams_tell_proxies_on_the_way_to_keep_their_hands_off() {
+    let upstream = Upstream::always(&["m"], Script::chat(&["a"])).await;
+    let gateway = Gateway::before(&upstream).await;
+    for (path, kind) in
+        [("/api/chat", "application/x-ndjson"), ("/v1/chat/completions", "text/event-stream")]
+    {
+        let answer = gateway.client().post(path, &ask("m", true)).await;
+        assert_eq!(answer.header("content-type"), kind);
+        assert_eq!(answer.header("x-accel-buffering"), "no");
+        assert_eq!(answer.header("cache-control"), "no-cache");
+    }
+}
