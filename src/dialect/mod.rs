@@ -87,7 +87,7 @@ impl Prompt {
     /// Cuts the text to [`Prompt::MAX_TEXT`].
     fn cut(&mut self) {
         if self.text.len() > Self::MAX_TEXT {
-            self.text.truncate(self.text.floor_char_boundary(Self::MAX_TEXT));
+            json::cut(&mut self.text, Self::MAX_TEXT);
             self.text.shrink_to_fit();
         }
     }

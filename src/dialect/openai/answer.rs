@@ -172,7 +172,7 @@ impl Reader {
             None => {}
             // OpenRouter, when the model's own provider fails.
             Some("error") => {
-                out.push(Delta::Error("the upstream's answer ended in an error".into()))
+                out.push(Delta::Error("the upstream's answer ended in an error".into()));
             }
             Some(reason) => out.push(Delta::Finish(finish(reason))),
         }
