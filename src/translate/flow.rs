@@ -128,10 +128,12 @@ impl Flow {
         let over = self.over();
         match &mut self.way {
             Way::Write(_) => out.freeze(),
-            Way::Strip { held, .. } => {
+            Way::Strip { held, carriage } => {
                 // Comments and blank lines need not wait for the next event.
-                if !inside && !over {
-                    out.extend_from_slice(&held.split());
+                if !inside && !over && !held.is_empty() {
+                    let raw = held.split();
+                    let left_out = std::mem::take(carriage) && raw.starts_with(b"\n");
+                    out.extend_from_slice(&raw[usize::from(left_out)..]);
                 }
                 out.freeze()
             }
