@@ -1,0 +1,393 @@
+//! Answers what was asked before from a store, and fills it while the stream passes.
+
+mod entry;
+mod fill;
+mod key;
+mod store;
+
+pub use entry::Entry;
+pub use fill::{Cached, Filler};
+pub use key::Key;
+pub use store::{AnyStore, BoxFuture, Store};
+
+use crate::notes::CacheStatus;
+use bytes::Bytes;
+use fill::Writer;
+use http::header::{AGE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response, response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Looks every request up in a [`Store`], as a [`Policy`] says.
+#[derive(Clone)]
+pub struct CacheLayer<T, P> {
+    store: T,
+    policy: P,
+    rules: Rules,
+}
+
+/// The service of [`CacheLayer`].
+#[derive(Clone)]
+pub struct Cache<S, T, P> {
+    inner: S,
+    store: T,
+    policy: P,
+    rules: Rules,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
+    name: Arc<str>,
+    max_entry_bytes: usize,
+    writer: Writer,
+}
+
+pin_project! {
+    /// The future of [`Cache`].
+    pub struct ResponseFuture<F, T, L, O> {
+        #[pin]
+        state: State<F, T, L, O>,
+    }
+}
+
+type Story<O> = Pin<Box<dyn Future<Output = O> + Send>>;
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, T, L, O> {
+        Passing { #[pin] inner: F, on: Option<OnAnswer<T, L>> },
+        LookingUp { story: Story<O> },
+    }
+}
+
+// What to do with the answer of the service below.
+struct OnAnswer<T, L> {
+    status: CacheStatus,
+    rules: Rules,
+    // Absent: it is not to be kept.
+    fill: Option<(T, Plan, L)>,
+}
+
+/// What the cache may do for one request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// What was asked. Two requests with the same key get the same answer.
+    pub key: Key,
+    /// Whether to look it up. `false` with `write`: the client wants a new answer.
+    pub read: bool,
+    /// Whether to keep the answer.
+    pub write: bool,
+    /// How long a kept answer may be used.
+    pub ttl: Duration,
+    /// An entry older than this is a miss for this request. `None`: its own time to live decides.
+    pub max_age: Option<Duration>,
+}
+
+/// Knows what is worth caching, under which key, and how a kept answer is told.
+///
+/// `Option<Policy>` is one too: `None` caches nothing.
+pub trait Policy<B> {
+    /// What watches an answer that may be kept.
+    type Fill: Fill;
+
+    /// What the cache may do for this request. `None`: nothing.
+    fn plan(&self, request: &Request<B>) -> Option<Plan>;
+
+    /// A request whose answer may be kept goes to the service below. Owns what it needs of it.
+    fn fill(&self, request: &Request<B>) -> Self::Fill;
+
+    /// The answer out of an entry. The layer adds [`CacheStatus`], `age` and `cache-status`.
+    /// `None`: this entry cannot answer this request, which is a miss.
+    fn replay(&self, request: &Request<B>, entry: &Entry, age: Duration)
+    -> Option<Response<Bytes>>;
+}
+
+/// Decides whether one answer is kept, and in which form.
+pub trait Fill: Send + 'static {
+    /// By its head, may this answer be kept? Notes of layers below are in `extensions`.
+    fn worth(&mut self, head: &response::Parts) -> bool;
+
+    /// The whole body, after it ended as it should. What to store, and the [`Entry::meta`] text to store with it.
+    /// `None`: not after all, because it holds an error or is not whole. Called off the client's path.
+    fn keep(self, body: Bytes) -> Option<(Bytes, Arc<str>)>;
+}
+
+// === impl CacheLayer ===
+
+impl<T, P> CacheLayer<T, P> {
+    /// Keeps answers in `store` as `policy` says.
+    pub fn new(store: T, policy: P) -> Self {
+        let rules = Rules {
+            name: Arc::from("unigate"),
+            max_entry_bytes: 1024 * 1024,
+            writer: Writer::new(),
+        };
+        Self { store, policy, rules }
+    }
+
+    /// The largest answer to keep, in bytes of its body. Default 1 MiB. Of a larger one nothing is kept; it passes
+    /// all the same.
+    #[must_use]
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.rules.max_entry_bytes = bytes;
+        self
+    }
+
+    /// What this cache calls itself in `cache-status` (RFC 9211): a token, else it is quoted. Default `unigate`.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.rules.name = Arc::from(name);
+        self
+    }
+}
+
+impl<S, T: Clone, P: Clone> Layer<S> for CacheLayer<T, P> {
+    type Service = Cache<S, T, P>;
+
+    fn layer(&self, inner: S) -> Cache<S, T, P> {
+        Cache {
+            inner,
+            store: self.store.clone(),
+            policy: self.policy.clone(),
+            rules: self.rules.clone(),
+        }
+    }
+}
+
+impl<T, P: fmt::Debug> fmt::Debug for CacheLayer<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer")
+            .field("policy", &self.policy)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Cache ===
+
+impl<S, T, P, B, R> Service<Request<B>> for Cache<S, T, P>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    T: Store,
+    P: Policy<B> + Clone + Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<Cached<R, Filler<T, P::Fill>>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, T, P::Fill, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.store.is_off() {
+            return self.pass(request, CacheStatus::Off, None);
+        }
+        let Some(plan) = self.policy.plan(&request).filter(|plan| plan.read || plan.write) else {
+            return self.pass(request, CacheStatus::Bypass, None);
+        };
+        if !plan.read {
+            let fill = (self.store.clone(), plan, self.policy.fill(&request));
+            return self.pass(request, CacheStatus::Refresh, Some(fill));
+        }
+        // The clone is not ready; the original is.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (store, policy, rules) = (self.store.clone(), self.policy.clone(), self.rules.clone());
+        let story = async move {
+            // The request is not borrowed across the wait, so that its body need not be `Sync`.
+            let found = store.get(&plan.key).await;
+            if let Some(entry) = found
+                && let Some((age, ttl)) = fresh(&entry, plan.max_age)
+                && let Some(response) = policy.replay(&request, &entry, age)
+            {
+                return Ok(hit(response, &rules.name, age, ttl));
+            }
+            let status = CacheStatus::Miss { stored: false };
+            let fill = plan.write.then(|| (store, plan, policy.fill(&request)));
+            drop(policy);
+            let answer = inner.call(request).await?;
+            Ok(OnAnswer { status, rules, fill }.answered(answer))
+        };
+        ResponseFuture { state: State::LookingUp { story: Box::pin(story) } }
+    }
+}
+
+impl<S, T, P> Cache<S, T, P> {
+    fn pass<B, L, O>(
+        &mut self,
+        request: Request<B>,
+        status: CacheStatus,
+        fill: Option<(T, Plan, L)>,
+    ) -> ResponseFuture<S::Future, T, L, O>
+    where
+        S: Service<Request<B>>,
+    {
+        let on = Some(OnAnswer { status, rules: self.rules.clone(), fill });
+        ResponseFuture { state: State::Passing { inner: self.inner.call(request), on } }
+    }
+}
+
+impl<S: fmt::Debug, T, P: fmt::Debug> fmt::Debug for Cache<S, T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("inner", &self.inner)
+            .field("policy", &self.policy)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+// How old a usable entry is, and how long it stays usable.
+fn fresh(entry: &Entry, max_age: Option<Duration>) -> Option<(Duration, Duration)> {
+    let age = Duration::from_millis(now_ms().saturating_sub(entry.stored_at_ms));
+    let ttl = Duration::from_millis(entry.ttl_ms).checked_sub(age).filter(|ttl| !ttl.is_zero())?;
+    max_age.is_none_or(|max_age| age <= max_age).then_some((age, ttl))
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn hit<R, O>(
+    response: Response<Bytes>,
+    name: &str,
+    age: Duration,
+    ttl: Duration,
+) -> Response<Cached<R, O>>
+where
+    O: crate::body::Observer,
+{
+    let mut response = response.map(Cached::whole);
+    response.extensions_mut().insert(CacheStatus::Hit { age, ttl });
+    response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
+    tell(response.headers_mut(), name, &format!("hit; ttl={}", ttl.as_secs()));
+    response
+}
+
+// Each cache on the way adds itself after those nearer the origin.
+// Source: RFC 9211 section 2.
+fn tell(headers: &mut HeaderMap, name: &str, what: &str) {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c);
+    let text = if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
+        && name.chars().all(token)
+    {
+        format!("{name}; {what}")
+    } else {
+        format!("\"{}\"; {what}", name.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.append(CACHE_STATUS, value);
+    }
+}
+
+// === impl OnAnswer ===
+
+impl<T: Store, L: Fill> OnAnswer<T, L> {
+    fn answered<R: Body<Data = Bytes>>(
+        self,
+        answer: Response<R>,
+    ) -> Response<Cached<R, Filler<T, L>>> {
+        let (mut head, body) = answer.into_parts();
+        let filler = self.fill.and_then(|(store, plan, mut fill)| {
+            fill.worth(&head).then(|| Filler::new(fill, store, &plan, &head, &self.rules))
+        });
+        let stored = filler.is_some();
+        let (status, what) = match (self.status, stored) {
+            (CacheStatus::Miss { .. }, true) => {
+                (CacheStatus::Miss { stored }, Some("fwd=miss; stored"))
+            }
+            (CacheStatus::Miss { .. }, false) => (CacheStatus::Miss { stored }, Some("fwd=miss")),
+            (CacheStatus::Refresh, true) => (CacheStatus::Refresh, Some("fwd=request; stored")),
+            (CacheStatus::Refresh, false) => (CacheStatus::Refresh, Some("fwd=request")),
+            (CacheStatus::Bypass, _) => (CacheStatus::Bypass, Some("fwd=bypass")),
+            (status @ (CacheStatus::Off | CacheStatus::Hit { .. }), _) => (status, None),
+        };
+        head.extensions.insert(status);
+        if let Some(what) = what {
+            tell(&mut head.headers, &self.rules.name, what);
+        }
+        Response::from_parts(head, Cached::passing(body, filler))
+    }
+}
+
+// === impl ResponseFuture ===
+
+impl<F, T, L, R, E> Future for ResponseFuture<F, T, L, Result<Response<Cached<R, Filler<T, L>>>, E>>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    T: Store,
+    L: Fill,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<Cached<R, Filler<T, L>>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::LookingUp { story } => story.as_mut().poll(cx),
+            StateProj::Passing { inner, on } => {
+                let answer = ready!(inner.poll(cx))?;
+                match on.take() {
+                    Some(on) => Poll::Ready(Ok(on.answered(answer))),
+                    None => Poll::Pending, // Polled after its end.
+                }
+            }
+        }
+    }
+}
+
+impl<F, T, L, O> fmt::Debug for ResponseFuture<F, T, L, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+// === impl Policy and Fill for Option ===
+
+impl<B, P: Policy<B>> Policy<B> for Option<P> {
+    type Fill = Option<P::Fill>;
+
+    fn plan(&self, request: &Request<B>) -> Option<Plan> {
+        self.as_ref()?.plan(request)
+    }
+
+    fn fill(&self, request: &Request<B>) -> Self::Fill {
+        self.as_ref().map(|policy| policy.fill(request))
+    }
+
+    fn replay(
+        &self,
+        request: &Request<B>,
+        entry: &Entry,
+        age: Duration,
+    ) -> Option<Response<Bytes>> {
+        self.as_ref()?.replay(request, entry, age)
+    }
+}
+
+impl<L: Fill> Fill for Option<L> {
+    fn worth(&mut self, head: &response::Parts) -> bool {
+        self.as_mut().is_some_and(|fill| fill.worth(head))
+    }
+
+    fn keep(self, body: Bytes) -> Option<(Bytes, Arc<str>)> {
+        self?.keep(body)
+    }
+}
+
+#[cfg(test)]
+mod tests;
