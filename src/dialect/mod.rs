@@ -2,6 +2,7 @@
 //!
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
+mod alike;
 mod ask;
 mod base64;
 mod failure;
