@@ -217,3 +217,17 @@ fn an_error_response_of_the_same_dialect_is_unchanged() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(body, r#"{"error":"unauthorized","signin_url":"x"}"#);
 }
+
+#[test]
+fn golden_64_a_whole_answer_of_the_same_dialect_becomes_a_stream_too() {
+    let body = Bytes::from_static(
+        br#"{"id":"c1","object":"chat.completion","created":1,"model":"g","choices":[{"index":0,
+        "message":{"role":"assistant","content":"x"},"logprobs":null,"finish_reason":"stop"}]}"#,
+    );
+    let pair = pair(&OPENAI, &OPENAI, Operation::Chat);
+    let (out, state) = pair.whole_as_stream(&name(), &body, &reply(false), NOW).unwrap();
+    let frames = frames(std::str::from_utf8(&out).unwrap());
+    assert_eq!((frames.len(), &frames[0]["id"]), (3, &Value::from("c1")));
+    assert_eq!(frames[0]["choices"][0]["delta"]["content"], "x");
+    assert!(state.finished && state.finish == Some(Finish::Stop));
+}
