@@ -3,6 +3,10 @@
 //! A dialect reads its own JSON into these and writes them as its own JSON. What a dialect cannot say is
 //! either refused with a reason or named in [`Request::dropped`]; it is never lost silently.
 
+mod answer;
+
+pub use answer::{Answer, Delta, Finish, Model, Piece, Said, Vector};
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -198,114 +202,6 @@ pub struct Native {
 #[derive(Clone, Debug)]
 pub struct Number(Raw);
 
-/// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// It was complete, or a stop text came.
-    Stop,
-    /// The token limit or the end of the context was reached.
-    Length,
-    /// Functions were called.
-    Tools,
-    /// A filter stopped it.
-    Filter,
-    /// The upstream gave a reason that has no name here, or none.
-    Other,
-}
-
-/// An unstreamed answer.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// What the model said.
-    Said(Said),
-    /// Vectors, in the order of the texts.
-    Vectors {
-        /// One for each text.
-        vectors: Vec<Vector>,
-        /// Tokens of the texts, where the upstream counted them.
-        usage: crate::dialect::Usage,
-    },
-}
-
-/// What a model said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    /// The text.
-    pub text: String,
-    /// What it thought before.
-    pub thinking: String,
-    /// Functions it called, in order.
-    pub calls: Vec<Call>,
-    /// Why it ended; `None` when the upstream did not bring it to an end.
-    pub finish: Option<Finish>,
-    /// Tokens, where the upstream counted them.
-    pub usage: crate::dialect::Usage,
-}
-
-/// One vector.
-#[derive(Clone, Debug)]
-pub enum Vector {
-    /// A JSON array of numbers as it was written.
-    Written(Raw),
-    /// Decoded from base64.
-    Floats(Vec<f32>),
-}
-
-/// One step of a streamed answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delta {
-    /// More text; never empty.
-    Text(String),
-    /// More thinking; never empty.
-    Thinking(String),
-    /// A function call, or a piece of one.
-    Tool(Piece),
-    /// Why the answer ended. More events may follow.
-    Finish(Finish),
-    /// Tokens. The last one counts.
-    Usage(crate::dialect::Usage),
-    /// The dialect's terminal: nothing follows.
-    End,
-    /// The upstream says that it failed: nothing follows.
-    Error(String),
-}
-
-/// A function call, or a piece of one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
-    /// Which call of the answer, from 0.
-    pub index: usize,
-    /// Its id, with the first piece at the latest if at all.
-    pub id: Option<String>,
-    /// The function's name, with the first piece.
-    pub name: Option<String>,
-    /// More of the arguments' text.
-    pub arguments: String,
-}
-
-/// A model as lists name it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Model {
-    /// The name to ask for.
-    pub name: String,
-    /// When it was last changed, in seconds since 1970; 0 when not known.
-    pub modified_s: u64,
-    /// Whose it is; `library` or empty when not known.
-    pub owner: String,
-    /// Bytes on disk; 0 when not known.
-    pub size: u64,
-    /// Parameters as Ollama writes them (`7.6B`); empty when not known.
-    pub parameters: String,
-    /// The family (`llama`); empty when not known.
-    pub family: String,
-    /// What it can do (`completion`, `tools`, `vision`, `embedding`, `thinking`); empty when not known.
-    pub capabilities: Vec<String>,
-    /// Most tokens it can look at; 0 when not known.
-    pub context: u64,
-    /// Whether it runs elsewhere, behind the upstream that lists it.
-    pub remote: bool,
-}
-
 // === impl Number ===
 
 impl Number {
@@ -334,69 +230,5 @@ impl Number {
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
-    }
-}
-
-// === impl Said ===
-
-impl Said {
-    /// Adds what this step says; [`Delta::End`] and [`Delta::Error`] are the caller's to watch.
-    pub fn add(&mut self, delta: Delta) {
-        match delta {
-            Delta::Text(text) => self.text.push_str(&text),
-            Delta::Thinking(text) => self.thinking.push_str(&text),
-            Delta::Tool(piece) => Call::add(&mut self.calls, piece),
-            Delta::Finish(finish) => self.finish = Some(finish),
-            Delta::Usage(usage) => self.usage = usage,
-            Delta::End | Delta::Error(_) => {}
-        }
-    }
-
-    /// The steps of a stream that says the same.
-    pub fn deltas(self) -> Vec<Delta> {
-        let mut deltas = Vec::new();
-        if !self.thinking.is_empty() {
-            deltas.push(Delta::Thinking(self.thinking));
-        }
-        if !self.text.is_empty() {
-            deltas.push(Delta::Text(self.text));
-        }
-        deltas.extend(self.calls.into_iter().enumerate().map(|(index, call)| {
-            Delta::Tool(Piece {
-                index,
-                id: call.id,
-                name: Some(call.name),
-                arguments: call.arguments,
-            })
-        }));
-        deltas.extend(self.finish.map(Delta::Finish));
-        deltas.push(Delta::Usage(self.usage));
-        deltas.push(Delta::End);
-        deltas
-    }
-}
-
-// === impl Call ===
-
-impl Call {
-    /// Most calls of one answer; pieces of later ones are left out.
-    pub const MAX: usize = 1024;
-
-    /// Adds a piece to the call it belongs to.
-    pub fn add(calls: &mut Vec<Self>, piece: Piece) {
-        if piece.index >= Self::MAX {
-            return;
-        }
-        while calls.len() <= piece.index {
-            calls.push(Self { id: None, name: String::new(), arguments: String::new() });
-        }
-        let call = &mut calls[piece.index];
-        if call.id.is_none() {
-            call.id = piece.id;
-        }
-        if let (true, Some(name)) = (call.name.is_empty(), piece.name) {
-            call.name = name;
-        }
-        call.arguments.push_str(&piece.arguments);
     }
 }

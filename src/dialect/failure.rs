@@ -51,12 +51,11 @@ fn value(error: &RawValue) -> (Option<String>, Option<String>) {
     let message = words_of(error);
     // Ollama hands the whole error body of its runner on as a string.
     // Source: ollama llm/llama_server.go statusErrorMessage.
-    if message.starts_with('{') {
-        if let Ok(inner) = Fields::body(&message) {
-            if let (Some(inner), code) = object(&inner) {
-                return (Some(inner), code);
-            }
-        }
+    if message.starts_with('{')
+        && let Ok(inner) = Fields::body(&message)
+        && let (Some(inner), code) = object(&inner)
+    {
+        return (Some(inner), code);
     }
     (Some(message).filter(|message| !message.is_empty()), None)
 }
@@ -73,8 +72,7 @@ fn plain(body: &str) -> Option<String> {
 
 fn cut(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
-        let end = message.floor_char_boundary(MAX_MESSAGE);
-        message.truncate(end);
+        super::json::cut(&mut message, MAX_MESSAGE);
         message.push('…');
     }
     message

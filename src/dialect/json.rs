@@ -220,6 +220,12 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// Cuts a text to at most so many bytes, between two characters.
+pub(crate) fn cut(text: &mut String, bytes: usize) {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+}
+
 /// The same JSON without white space between its tokens.
 pub(crate) fn compact(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

@@ -2,6 +2,7 @@
 //!
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
+mod alike;
 mod ask;
 mod base64;
 mod failure;
@@ -87,7 +88,7 @@ impl Prompt {
     /// Cuts the text to [`Prompt::MAX_TEXT`].
     fn cut(&mut self) {
         if self.text.len() > Self::MAX_TEXT {
-            self.text.truncate(self.text.floor_char_boundary(Self::MAX_TEXT));
+            json::cut(&mut self.text, Self::MAX_TEXT);
             self.text.shrink_to_fit();
         }
     }

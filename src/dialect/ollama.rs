@@ -10,8 +10,6 @@ mod say;
 mod write;
 
 pub use load::load_answer;
-pub(super) use read::{format, function, stop, think, tool, untranslatable};
-pub(super) use write::Offered;
 
 use super::{
     Ask, Dialect, Framing, Operation, Prompt, Quirks, ReadAnswer, Reply, Unread, Wishes,
@@ -34,8 +32,6 @@ struct Failure<'a> {
     // A string, always: the Python client raises a TypeError for anything else.
     // Source: ollama docs/api/errors.mdx; ollama-python _client.py.
     error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
@@ -107,17 +103,13 @@ impl Dialect for Ollama {
 
     fn error(&self, error: &Error, request_id: &str) -> Bytes {
         let message = error.to_string();
-        json::bytes(&Failure {
-            error: &message,
-            code: Some(error.code()),
-            request_id: Some(request_id),
-        })
+        json::bytes(&Failure { error: &message, request_id: Some(request_id) })
     }
 
     fn error_event(&self, error: &Error) -> Bytes {
         let message = error.to_string();
         let mut out = Vec::with_capacity(message.len() + 16);
-        json::write(&mut out, &Failure { error: &message, code: None, request_id: None });
+        json::write(&mut out, &Failure { error: &message, request_id: None });
         out.push(b'\n');
         out.into()
     }
@@ -140,7 +132,7 @@ impl Dialect for Ollama {
     }
 
     fn write_error(&self, _status: StatusCode, message: &str, _code: Option<&str>) -> Bytes {
-        json::bytes(&Failure { error: message, code: None, request_id: None })
+        json::bytes(&Failure { error: message, request_id: None })
     }
 
     fn read_request(&self, operation: Operation, body: &[u8]) -> Result<chat::Request, Error> {

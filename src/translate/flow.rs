@@ -30,7 +30,12 @@ enum Way {
     /// As they are.
     Pass,
     /// As they are, event by event, but for the one that has usage and nothing else.
-    Strip(BytesMut),
+    Strip {
+        /// What has come and has not been passed on.
+        held: BytesMut,
+        /// Whether the event that was left out ended with a CR, whose LF may still come.
+        carriage: bool,
+    },
     /// In the client's dialect.
     Write(Box<dyn WriteAnswer>),
 }
@@ -45,7 +50,7 @@ impl Flow {
     pub(super) fn new(pair: Pair, reply: &Reply, strip_usage: bool) -> Self {
         let way = match (pair.same(), strip_usage) {
             (true, false) => Way::Pass,
-            (true, true) => Way::Strip(BytesMut::new()),
+            (true, true) => Way::Strip { held: BytesMut::new(), carriage: false },
             (false, _) => Way::Write(pair.client.writer(pair.operation, reply)),
         };
         Self {
@@ -79,7 +84,7 @@ impl Flow {
         let mut out = BytesMut::new();
         // Where the bytes before those of this piece end in what is held.
         let mut passed = 0;
-        if let Way::Strip(held) = &mut self.way {
+        if let Way::Strip { held, .. } = &mut self.way {
             passed = held.len();
             held.extend_from_slice(&bytes);
         }
@@ -98,12 +103,18 @@ impl Flow {
                     break;
                 }
             };
-            if let Way::Strip(held) = &mut self.way {
+            if let Way::Strip { held, carriage } = &mut self.way {
                 let end = passed + self.frames.taken();
                 let raw = held.split_to(end - split);
                 split = end;
-                if !self.pair.upstream.only_usage(&event.data) {
-                    out.extend_from_slice(&raw);
+                // An LF at the beginning belongs to the event before, and goes where that went.
+                let before = usize::from(raw.starts_with(b"\n"));
+                let left_out = std::mem::take(carriage);
+                if self.pair.upstream.only_usage(&event.data) {
+                    *carriage = raw.ends_with(b"\r");
+                    out.extend_from_slice(if left_out { b"" } else { &raw[..before] });
+                } else {
+                    out.extend_from_slice(&raw[if left_out { before } else { 0 }..]);
                 }
             }
             self.event(&event, &mut out);
@@ -117,10 +128,12 @@ impl Flow {
         let over = self.over();
         match &mut self.way {
             Way::Write(_) => out.freeze(),
-            Way::Strip(held) => {
+            Way::Strip { held, carriage } => {
                 // Comments and blank lines need not wait for the next event.
-                if !inside && !over {
-                    out.extend_from_slice(&held.split());
+                if !inside && !over && !held.is_empty() {
+                    let raw = held.split();
+                    let left_out = std::mem::take(carriage) && raw.starts_with(b"\n");
+                    out.extend_from_slice(&raw[usize::from(left_out)..]);
                 }
                 out.freeze()
             }
@@ -152,7 +165,7 @@ impl Flow {
         if let Some(event) = self.frames.end() {
             cut = !whole(&event.data) && !event.bare;
             if !cut {
-                if let Way::Strip(held) = &mut self.way {
+                if let Way::Strip { held, .. } = &mut self.way {
                     let held = held.split();
                     if !self.pair.upstream.only_usage(&event.data) {
                         out.extend_from_slice(&held);

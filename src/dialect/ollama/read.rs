@@ -2,11 +2,13 @@
 
 use crate::{
     chat::{
-        Call, Completion, Conversation, Embedding, Format, Media, Message, Native, Number, Raw,
-        Request, Sampling, Task, Think, Tool,
+        Call, Completion, Conversation, Embedding, Media, Message, Native, Number, Raw, Request,
+        Sampling, Task,
     },
     dialect::{
-        Operation, base64,
+        Operation,
+        alike::{format, stop, think, tool, untranslatable},
+        base64,
         json::{self, Fields},
     },
     error::Error,
@@ -51,11 +53,6 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
         },
         dropped: Vec::new(),
     })
-}
-
-pub(in crate::dialect) fn untranslatable(what: &str, why: &str) -> Error {
-    // Whoever translates knows the target and fills it in.
-    Error::Untranslatable { what: what.into(), to: "", why: why.into() }
 }
 
 fn texts(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
@@ -137,22 +134,6 @@ fn call(fields: &Fields<'_>) -> Result<Call, Error> {
     })
 }
 
-/// A tool's shape is the same in both dialects.
-pub(in crate::dialect) fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
-    let nested = fields.object("function")?;
-    function(&nested.ok_or_else(|| fields.wrong("function", "an object"))?)
-}
-
-pub(in crate::dialect) fn function(function: &Fields<'_>) -> Result<Tool, Error> {
-    let name = function.string("name")?.filter(|name| !name.is_empty());
-    Ok(Tool {
-        name: name.ok_or_else(|| function.wrong("name", "a string that is not empty"))?,
-        description: function.string("description")?,
-        parameters: function.raw("parameters").map(ToOwned::to_owned),
-        strict: function.raw("strict").map(ToOwned::to_owned),
-    })
-}
-
 fn media(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
     let wrong = |index| {
         let path = fields.path("images");
@@ -183,35 +164,6 @@ fn mime(bytes: &[u8]) -> &'static str {
     }
 }
 
-pub(in crate::dialect) fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
-    match fields.raw("format") {
-        None => Ok(None),
-        Some(raw) if raw.get().starts_with('{') => Ok(Some(Format::Schema(raw.to_owned()))),
-        Some(raw) => match json::text(raw).as_deref() {
-            Some("") => Ok(None),
-            Some("json") => Ok(Some(Format::Json)),
-            _ => Err(fields.wrong("format", "\"json\" or a JSON schema object")),
-        },
-    }
-}
-
-pub(in crate::dialect) fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
-    let Some(raw) = fields.raw("think") else { return Ok(None) };
-    let level = match raw.get() {
-        "true" => return Ok(Some(Think::On)),
-        "false" => return Ok(Some(Think::Off)),
-        _ => json::text(raw),
-    };
-    // Source: ollama api/types.go ThinkValue.
-    match level.as_deref() {
-        Some("low") => Ok(Some(Think::Level("low"))),
-        Some("medium") => Ok(Some(Think::Level("medium"))),
-        Some("high") => Ok(Some(Think::Level("high"))),
-        Some("max") => Ok(Some(Think::Level("max"))),
-        _ => Err(fields.wrong("think", "true, false, \"low\", \"medium\", \"high\" or \"max\"")),
-    }
-}
-
 type Rest = Vec<(String, Raw)>;
 
 /// Options that both dialects have, and the rest.
@@ -239,16 +191,4 @@ fn options(fields: &Fields<'_>) -> Result<(Sampling, Rest), Error> {
         }
     }
     Ok((sampling, rest))
-}
-
-/// One text or a list of them. Ollama itself takes only the list; OpenAI takes both.
-pub(in crate::dialect) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
-    let wrong = || fields.wrong("stop", "a string or a list of strings");
-    match fields.raw("stop") {
-        None => Ok(Vec::new()),
-        Some(raw) if json::is_list(raw) => {
-            fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
-        }
-        Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
-    }
 }

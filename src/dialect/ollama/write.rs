@@ -3,9 +3,9 @@
 use crate::{
     chat::{
         Call, Completion, Conversation, Format, Message, Native, Number, Request, Sampling, Task,
-        Think, Tool,
+        Think,
     },
-    dialect::{Operation, Written, json},
+    dialect::{Operation, Written, alike::Offered, json},
     error::Error,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -111,24 +111,6 @@ struct CalledFunction<'a> {
     index: usize,
     name: &'a str,
     arguments: Box<RawValue>,
-}
-
-/// A tool on offer; the shape is the same in both dialects.
-#[derive(Serialize)]
-pub(in crate::dialect) struct Offered<'a> {
-    r#type: &'static str,
-    function: OfferedFunction<'a>,
-}
-
-#[derive(Serialize)]
-struct OfferedFunction<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<&'a RawValue>,
 }
 
 /// Options in order; a later one of the same name has already replaced an earlier one.
@@ -266,32 +248,6 @@ impl<'a> Called<'a> {
         let arguments = RawValue::from_string(json::compact(valid.get())).ok()?;
         let function = CalledFunction { index, name: &call.name, arguments };
         Some(Self { id: call.id.as_deref(), function })
-    }
-}
-
-// === impl Offered ===
-
-impl<'a> Offered<'a> {
-    /// As OpenAI takes it.
-    pub(in crate::dialect) fn new(tool: &'a Tool) -> Self {
-        let function = OfferedFunction {
-            name: &tool.name,
-            description: tool.description.as_deref(),
-            parameters: tool.parameters.as_deref(),
-            strict: tool.strict.as_deref(),
-        };
-        Self { r#type: "function", function }
-    }
-
-    /// As Ollama takes it: with parameters, and without `strict`.
-    fn full(tool: &'a Tool) -> Self {
-        let mut offered = Self::new(tool);
-        offered.function.strict = None;
-        if offered.function.parameters.is_none() {
-            offered.function.parameters =
-                serde_json::from_str(r#"{"type":"object","properties":{}}"#).ok();
-        }
-        offered
     }
 }
 

@@ -141,7 +141,8 @@ impl Reader {
             self.choice(choice, out);
         }
         let counts = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
-        out.extend(counts.map(|counts| Delta::Usage(usage(counts))));
+        let counted = counts.map(usage).filter(|usage| *usage != Usage::default());
+        out.extend(counted.map(Delta::Usage));
     }
 
     fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<Delta>) {
@@ -172,7 +173,7 @@ impl Reader {
             None => {}
             // OpenRouter, when the model's own provider fails.
             Some("error") => {
-                out.push(Delta::Error("the upstream's answer ended in an error".into()))
+                out.push(Delta::Error("the upstream's answer ended in an error".into()));
             }
             Some(reason) => out.push(Delta::Finish(finish(reason))),
         }

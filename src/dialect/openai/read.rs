@@ -9,8 +9,8 @@ use crate::{
     },
     dialect::{
         Operation,
+        alike::{self, untranslatable},
         json::{self, Fields},
-        ollama::{self, untranslatable},
     },
     error::Error,
 };
@@ -99,7 +99,7 @@ fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
     }
     let mut tools = fields.objects("tools")?.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
     for function in fields.objects("functions")? {
-        tools.push(ollama::function(&function)?);
+        tools.push(alike::function(&function)?);
     }
     Ok(Conversation {
         messages,
@@ -116,7 +116,7 @@ fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
 
 fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
     match fields.string("type")?.as_deref() {
-        None | Some("function") => ollama::tool(fields),
+        None | Some("function") => alike::tool(fields),
         Some(kind) => Err(untranslatable(
             &fields.path("type"),
             &format!("tools of the type {kind:?} have no translation, functions have"),
@@ -184,7 +184,7 @@ fn sampling(fields: &Fields<'_>) -> Result<Sampling, Error> {
             None => limit(fields, "max_tokens")?,
             most => most,
         },
-        stop: ollama::stop(fields)?,
+        stop: alike::stop(fields)?,
     })
 }
 
@@ -198,7 +198,7 @@ fn limit(fields: &Fields<'_>, name: &str) -> Result<Option<Number>, Error> {
 }
 
 fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
-    let Some(wanted) = fields.object("response_format")? else { return ollama::format(fields) };
+    let Some(wanted) = fields.object("response_format")? else { return alike::format(fields) };
     match wanted.string("type")?.as_deref() {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some(Format::Json)),
@@ -215,7 +215,7 @@ fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
 
 fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
     if fields.has("think") {
-        return ollama::think(fields);
+        return alike::think(fields);
     }
     let nested = fields.object("reasoning")?;
     let nested = nested.map(|reasoning| reasoning.string("effort")).transpose()?.flatten();

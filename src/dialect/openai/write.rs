@@ -5,8 +5,9 @@ mod message;
 use crate::{
     chat::{Completion, Conversation, Format, Message, Number, Request, Sampling, Task, Think},
     dialect::{
-        Operation, Quirks, Written, json,
-        ollama::{Offered, untranslatable},
+        Operation, Quirks, Written,
+        alike::{Offered, untranslatable},
+        json,
     },
     error::Error,
 };

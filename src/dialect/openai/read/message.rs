@@ -3,9 +3,9 @@
 use crate::{
     chat::{Call, Media, Message},
     dialect::{
+        alike::untranslatable,
         base64,
         json::{self, Fields},
-        ollama::untranslatable,
     },
     error::Error,
 };

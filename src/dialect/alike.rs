@@ -1,0 +1,116 @@
+//! What both dialects say alike: tools, stop texts, formats, thinking.
+
+use super::json::{self, Fields};
+use crate::{
+    chat::{Format, Think, Tool},
+    error::Error,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A tool on offer; the shape is the same in both dialects.
+#[derive(Serialize)]
+pub(super) struct Offered<'a> {
+    r#type: &'static str,
+    function: OfferedFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct OfferedFunction<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<&'a RawValue>,
+}
+
+/// The error for what the target cannot be told.
+pub(super) fn untranslatable(what: &str, why: &str) -> Error {
+    // Whoever translates knows the target and fills it in.
+    Error::Untranslatable { what: what.into(), to: "", why: why.into() }
+}
+
+/// A tool's shape is the same in both dialects.
+pub(super) fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
+    let nested = fields.object("function")?;
+    function(&nested.ok_or_else(|| fields.wrong("function", "an object"))?)
+}
+
+pub(super) fn function(function: &Fields<'_>) -> Result<Tool, Error> {
+    let name = function.string("name")?.filter(|name| !name.is_empty());
+    Ok(Tool {
+        name: name.ok_or_else(|| function.wrong("name", "a string that is not empty"))?,
+        description: function.string("description")?,
+        parameters: function.raw("parameters").map(ToOwned::to_owned),
+        strict: function.raw("strict").map(ToOwned::to_owned),
+    })
+}
+
+pub(super) fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
+    match fields.raw("format") {
+        None => Ok(None),
+        Some(raw) if raw.get().starts_with('{') => Ok(Some(Format::Schema(raw.to_owned()))),
+        Some(raw) => match json::text(raw).as_deref() {
+            Some("") => Ok(None),
+            Some("json") => Ok(Some(Format::Json)),
+            _ => Err(fields.wrong("format", "\"json\" or a JSON schema object")),
+        },
+    }
+}
+
+pub(super) fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
+    let Some(raw) = fields.raw("think") else { return Ok(None) };
+    let level = match raw.get() {
+        "true" => return Ok(Some(Think::On)),
+        "false" => return Ok(Some(Think::Off)),
+        _ => json::text(raw),
+    };
+    // Source: ollama api/types.go ThinkValue.
+    match level.as_deref() {
+        Some("low") => Ok(Some(Think::Level("low"))),
+        Some("medium") => Ok(Some(Think::Level("medium"))),
+        Some("high") => Ok(Some(Think::Level("high"))),
+        Some("max") => Ok(Some(Think::Level("max"))),
+        _ => Err(fields.wrong("think", "true, false, \"low\", \"medium\", \"high\" or \"max\"")),
+    }
+}
+
+/// One text or a list of them. Ollama itself takes only the list; OpenAI takes both.
+pub(super) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
+    let wrong = || fields.wrong("stop", "a string or a list of strings");
+    match fields.raw("stop") {
+        None => Ok(Vec::new()),
+        Some(raw) if json::is_list(raw) => {
+            fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
+        }
+        Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
+    }
+}
+
+// === impl Offered ===
+
+impl<'a> Offered<'a> {
+    /// As OpenAI takes it.
+    pub(super) fn new(tool: &'a Tool) -> Self {
+        let function = OfferedFunction {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters: tool.parameters.as_deref(),
+            strict: tool.strict.as_deref(),
+        };
+        Self { r#type: "function", function }
+    }
+
+    /// As Ollama takes it: with parameters, and without `strict`.
+    pub(super) fn full(tool: &'a Tool) -> Self {
+        let mut offered = Self::new(tool);
+        offered.function.strict = None;
+        if offered.function.parameters.is_none() {
+            offered.function.parameters =
+                serde_json::from_str(r#"{"type":"object","properties":{}}"#).ok();
+        }
+        offered
+    }
+}

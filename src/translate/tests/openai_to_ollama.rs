@@ -1,0 +1,336 @@
+//! An OpenAI client in front of Ollama: golden cases 16 to 44, 65 and 66.
+
+mod answers;
+
+use super::*;
+use serde_json::json;
+
+fn chat(extra: &str) -> String {
+    let comma = if extra.is_empty() { "" } else { "," };
+    format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{comma}{extra}}}"#)
+}
+
+fn with(messages: &str) -> String {
+    format!(r#"{{"model":"m","messages":{messages}}}"#)
+}
+
+fn to_chat(body: &str) -> Value {
+    sent(openai_front(Operation::Chat), body).unwrap()
+}
+
+fn not_chat(body: &str) -> String {
+    refused(openai_front(Operation::Chat), body)
+}
+
+#[test]
+fn golden_16_the_stream_flag_is_always_said() {
+    assert_eq!(to_chat(&chat(""))["stream"], false);
+    assert_eq!(to_chat(&chat(r#""stream":null"#))["stream"], false);
+    assert_eq!(to_chat(&chat(r#""stream":true"#))["stream"], true);
+}
+
+#[test]
+fn golden_17_token_limits_become_num_predict() {
+    let limit = |extra: &str| to_chat(&chat(extra))["options"]["num_predict"].clone();
+    assert_eq!(limit(r#""max_completion_tokens":5"#), 5);
+    assert_eq!(limit(r#""max_tokens":9"#), 9);
+    assert_eq!(limit(r#""max_tokens":9,"max_completion_tokens":5"#), 5);
+    assert_eq!(limit(r#""max_tokens":9,"max_completion_tokens":null"#), 9);
+    assert_eq!(limit(""), Value::Null);
+    for bad in ["0", "-1", "1.5", "\"5\""] {
+        let error = not_chat(&chat(&format!("\"max_completion_tokens\":{bad}")));
+        assert!(error.contains("max_completion_tokens"), "{error}");
+    }
+}
+
+#[test]
+fn golden_18_stop_texts_are_a_list() {
+    let stop = |extra: &str| to_chat(&chat(extra))["options"]["stop"].clone();
+    assert_eq!(stop(r#""stop":"END""#), json!(["END"]));
+    assert_eq!(stop(r#""stop":["a","b"]"#), json!(["a", "b"]));
+    assert_eq!(stop(r#""stop":null"#), Value::Null);
+    assert!(not_chat(&chat(r#""stop":["a",1]"#)).contains("stop"));
+}
+
+#[test]
+fn golden_19_openai_defaults_are_said_aloud() {
+    let options = |extra: &str| to_chat(&chat(extra))["options"].clone();
+    assert_eq!(options(""), json!({"temperature": 1.0, "top_p": 1.0}));
+    assert_eq!(options(r#""temperature":0"#), json!({"temperature": 0, "top_p": 1.0}));
+    assert!(not_chat(&chat(r#""temperature":"hot""#)).contains("temperature must be a number"));
+}
+
+#[test]
+fn numbers_stay_as_they_were_written() {
+    let body = Bytes::from(chat(r#""temperature":0.10,"seed":18446744073709551616"#));
+    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let text = std::str::from_utf8(&out.body).unwrap();
+    assert!(text.contains(r#""temperature":0.10,"#), "{text}");
+    assert!(text.contains(r#""seed":18446744073709551616"#), "{text}");
+}
+
+#[test]
+fn penalties_and_seed_are_options() {
+    let options = to_chat(&chat(
+        r#""frequency_penalty":0.5,"presence_penalty":-1,"seed":7,"top_k":3,"min_p":0.1,"repetition_penalty":1.1"#,
+    ))["options"]
+        .clone();
+    assert_eq!(
+        options,
+        json!({"temperature":1.0,"top_p":1.0,"top_k":3,"min_p":0.1,"frequency_penalty":0.5,
+            "presence_penalty":-1,"repeat_penalty":1.1,"seed":7})
+    );
+}
+
+#[test]
+fn golden_20_developers_are_the_system_and_parts_are_joined() {
+    let body = with(
+        r#"[{"role":"developer","content":"d"},{"role":"user","content":[{"text":"a"},{"type":"text","text":"b"}]}]"#,
+    );
+    assert_eq!(
+        to_chat(&body)["messages"],
+        json!([{"role":"system","content":"d"},{"role":"user","content":"a\nb"}])
+    );
+}
+
+#[test]
+fn golden_21_pictures_become_bare_base64_in_order() {
+    let body = with(
+        r#"[{"role":"user","content":[{"type":"text","text":"see"},
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw==","detail":"low"}},
+        {"type":"image_url","image_url":"data:image/jpeg;base64,/9j/"}]}]"#,
+    );
+    assert_eq!(
+        to_chat(&body)["messages"],
+        json!([{"role":"user","content":"see","images":["iVBORw==","/9j/"]}])
+    );
+}
+
+#[test]
+fn golden_22_and_23_only_whole_data_urls_are_pictures() {
+    let image = |url: &str| {
+        with(&format!(
+            r#"[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]"#
+        ))
+    };
+    for url in ["https://x/y.png", "HTTP://x"] {
+        assert!(not_chat(&image(url)).contains("image URLs are not currently supported"));
+    }
+    let images = to_chat(&image("data:image/png;base64,iVBORw"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["iVBORw=="]));
+    let images = to_chat(&image("data:image/png;base64,_-8"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["/+8="]));
+    for url in ["data:image/png;base64,%%%", "data:image/png,abc", "file:///x", "é", ""] {
+        assert!(not_chat(&image(url)).contains("messages[0].content[0].image_url"), "{url}");
+    }
+}
+
+#[test]
+fn golden_24_arguments_keep_their_order_and_their_digits() {
+    let body = Bytes::from(with(
+        r#"[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function",
+        "function":{"name":"f","arguments":"{\"b\":1, \"a\":12345678901234567890}"}}]}]"#,
+    ));
+    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let text = std::str::from_utf8(&out.body).unwrap();
+    assert!(text.contains(
+        r#"{"role":"assistant","content":"","tool_calls":[{"id":"c","function":{"index":0,"name":"f","arguments":{"b":1,"a":12345678901234567890}}}]}"#
+    ), "{text}");
+}
+
+#[test]
+fn golden_25_arguments_are_an_object_or_nothing() {
+    let body = |arguments: &str| {
+        with(&format!(
+            r#"[{{"role":"assistant","tool_calls":[{{"id":"c","function":{{"name":"f","arguments":"{arguments}"}}}}]}}]"#
+        ))
+    };
+    let arguments = |text: &str| {
+        to_chat(&body(text))["messages"][0]["tool_calls"][0]["function"]["arguments"].clone()
+    };
+    assert_eq!(arguments(""), json!({}));
+    assert_eq!(arguments("  "), json!({}));
+    for bad in ["[1]", "{", "5", "{} x"] {
+        assert!(not_chat(&body(bad)).contains("invalid tool call arguments"), "{bad}");
+    }
+}
+
+#[test]
+fn golden_26_and_27_tool_results_find_their_name_and_keep_their_id() {
+    let body = with(
+        r#"[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}},
+        {"id":"c","function":{"name":"g","arguments":"{}"}}]},
+        {"role":"tool","tool_call_id":"c","content":[{"type":"text","text":"1"},{"type":"text","text":"2"}]},
+        {"role":"function","name":"h","content":"3"}]"#,
+    );
+    let messages = to_chat(&body)["messages"].clone();
+    assert_eq!(
+        messages[1],
+        json!({"role":"tool","content":"1\n2","tool_name":"g","tool_call_id":"c"})
+    );
+    assert_eq!(messages[2], json!({"role":"tool","content":"3","tool_name":"h"}));
+}
+
+#[test]
+fn golden_28_a_schema_is_the_format() {
+    let format =
+        |format: &str| to_chat(&chat(&format!("\"response_format\":{format}")))["format"].clone();
+    assert_eq!(
+        format(
+            r#"{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"object","a":1.0}}}"#
+        ),
+        json!({"type":"object","a":1.0})
+    );
+    assert_eq!(format(r#"{"type":"json_object"}"#), "json");
+    assert_eq!(format(r#"{"type":"text"}"#), Value::Null);
+    for bad in [r#"{"type":"json_schema"}"#, r#"{"type":"xml"}"#, "5"] {
+        assert!(not_chat(&chat(&format!("\"response_format\":{bad}"))).contains("response_format"));
+    }
+}
+
+#[test]
+fn golden_29_a_tool_choice_that_cannot_be_forced_is_named() {
+    let outgoing = |choice: &str| {
+        let tools = r#""tools":[{"type":"function","function":{"name":"f","strict":true}}]"#;
+        let body = chat(&format!("{tools},\"tool_choice\":{choice}"));
+        let out = openai_front(Operation::Chat).request(&Bytes::from(body), Quirks::default());
+        let out = out.unwrap();
+        (serde_json::from_slice::<Value>(&out.body).unwrap()["tools"].clone(), out.dropped)
+    };
+    let tools = json!([{"type":"function","function":
+        {"name":"f","parameters":{"type":"object","properties":{}}}}]);
+    assert_eq!(outgoing("\"none\""), (Value::Null, vec![]));
+    assert_eq!(outgoing("\"auto\""), (tools.clone(), vec![]));
+    assert_eq!(outgoing("\"required\""), (tools, vec!["tool_choice"]));
+    assert!(
+        not_chat(&chat(r#""tools":[{"type":"custom","custom":{"name":"x"}}]"#)).contains("custom")
+    );
+}
+
+#[test]
+fn golden_30_efforts_become_think() {
+    let think = |effort: &str| {
+        to_chat(&chat(&format!("\"reasoning_effort\":\"{effort}\"")))["think"].clone()
+    };
+    assert_eq!(think("none"), false);
+    for (effort, level) in [
+        ("minimal", "low"),
+        ("low", "low"),
+        ("medium", "medium"),
+        ("high", "high"),
+        ("xhigh", "max"),
+    ] {
+        assert_eq!(think(effort), level);
+    }
+    assert_eq!(to_chat(&chat(r#""reasoning":{"effort":"high"}"#))["think"], "high");
+    assert_eq!(to_chat(&chat(r#""think":true"#))["think"], true);
+    assert!(not_chat(&chat(r#""reasoning_effort":"weird""#)).contains("reasoning_effort"));
+}
+
+#[test]
+fn golden_31_one_choice_and_at_least_one_message() {
+    assert!(not_chat(&chat(r#""n":2"#)).contains("\"n\" to a model that speaks ollama"));
+    to_chat(&chat(r#""n":1"#));
+    assert_eq!(not_chat(&with("[]")), "[] is too short - 'messages'");
+    assert_eq!(not_chat(r#"{"model":"m"}"#), "[] is too short - 'messages'");
+}
+
+#[test]
+fn what_would_change_the_answer_is_refused_by_name() {
+    for (field, extra) in [
+        ("logprobs", r#""logprobs":true"#),
+        ("top_logprobs", r#""top_logprobs":2"#),
+        ("audio", r#""audio":{"voice":"x"}"#),
+        ("modalities", r#""modalities":["text","audio"]"#),
+    ] {
+        assert!(not_chat(&chat(extra)).contains(field));
+    }
+    let file = r#"[{"role":"user","content":[{"type":"file","file":{"file_id":"x"}}]}]"#;
+    assert!(not_chat(&with(file)).contains("file"));
+    assert!(
+        not_chat(&with(r#"[{"role":"user","content":5}]"#)).contains("messages[0].content must be")
+    );
+    assert!(
+        not_chat(&with(r#"[{"role":"robot","content":""}]"#)).contains("messages[0].role must be")
+    );
+    assert!(not_chat(&with("[5]")).contains("messages[0] must be an object"));
+    assert!(not_chat(&with("{}")).contains("messages must be a list"));
+}
+
+#[test]
+fn what_changes_nothing_is_dropped_and_what_changes_little_is_named() {
+    let body = chat(
+        r#""user":"u","metadata":{"a":"b"},"store":true,"stream_options":{"include_usage":true},
+        "service_tier":"auto","logprobs":false,"logit_bias":{"1":5},"modalities":["text"],"new_thing":1"#,
+    );
+    let out = openai_front(Operation::Chat).request(&Bytes::from(body), Quirks::default()).unwrap();
+    assert_eq!(out.dropped, ["logit_bias"]);
+    let value: Value = serde_json::from_slice(&out.body).unwrap();
+    let keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["messages", "model", "options", "stream"]);
+}
+
+#[test]
+fn extensions_reach_ollama_and_options_win() {
+    let body = chat(
+        r#""keep_alive":"5m","num_ctx":4096,"format":"json","truncate":false,"temperature":0.5,
+        "options":{"num_gpu":1,"temperature":0.2,"num_ctx":8192,"stop":["x"]}"#,
+    );
+    let value = to_chat(&body);
+    assert_eq!(value["keep_alive"], "5m");
+    assert_eq!(value["format"], "json");
+    assert_eq!(value["truncate"], false);
+    assert_eq!(
+        value["options"],
+        json!({"top_p":1.0,"num_gpu":1,"temperature":0.2,"num_ctx":8192,"stop":["x"]})
+    );
+}
+
+#[test]
+fn a_completion_is_a_generation() {
+    let pair = openai_front(Operation::Generate);
+    let value = sent(
+        pair,
+        r#"{"model":"m","prompt":["one"],"suffix":"end","max_tokens":3,"stream":true,"seed":1}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        value,
+        json!({"model":"m","prompt":"one","suffix":"end","stream":true,
+            "options":{"temperature":1.0,"top_p":1.0,"seed":1,"num_predict":3}})
+    );
+    for (field, body) in [
+        ("prompt", r#"{"model":"m","prompt":["a","b"]}"#),
+        ("prompt", r#"{"model":"m","prompt":[1,2]}"#),
+        ("prompt", r#"{"model":"m","prompt":""}"#),
+        ("echo", r#"{"model":"m","prompt":"a","echo":true}"#),
+        ("best_of", r#"{"model":"m","prompt":"a","best_of":2}"#),
+        ("logprobs", r#"{"model":"m","prompt":"a","logprobs":0}"#),
+    ] {
+        assert!(refused(pair, body).contains(field), "{body}");
+    }
+}
+
+#[test]
+fn golden_66_texts_to_embed_are_texts() {
+    let pair = openai_front(Operation::Embed);
+    let input =
+        |input: &str| sent(pair, &format!(r#"{{"model":"m","input":{input},"dimensions":8}}"#));
+    assert_eq!(input("\"\"").unwrap(), json!({"model":"m","input":[""],"dimensions":8}));
+    assert_eq!(input(r#"["a","b"]"#).unwrap()["input"], json!(["a", "b"]));
+    for bad in ["[1,2,3]", "[]", "null", "[[1]]", "5"] {
+        assert!(input(bad).unwrap_err().to_string().contains("input"), "{bad}");
+    }
+    let body = r#"{"model":"m","input":"a","encoding_format":"int8"}"#;
+    assert!(refused(pair, body).contains("encoding_format"));
+}
+
+#[test]
+fn broken_text_is_mended_as_go_does() {
+    let body = Bytes::from_static(
+        b"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\xffb\"}]}",
+    );
+    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let value: Value = serde_json::from_slice(&out.body).unwrap();
+    assert_eq!(value["messages"][0]["content"], "a\u{fffd}b");
+}
