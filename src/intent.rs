@@ -56,7 +56,7 @@ impl CodeIntent {
     /// The shipped signals. The first call prepares them, which takes some milliseconds.
     pub fn shipped() -> &'static Self {
         static SHIPPED: LazyLock<CodeIntent> = LazyLock::new(|| {
-            LazyLock::force(&shapes::SET);
+            shapes::prepare();
             CodeIntent { lexicon: Lexicon::shipped() }
         });
         &SHIPPED
@@ -79,9 +79,7 @@ impl CodeIntent {
             if part.is_empty() {
                 continue;
             }
-            for index in &shapes::SET.matches(part.as_bytes()) {
-                found.shapes |= 1 << index;
-            }
+            shapes::shapes(part, |index| found.shapes |= 1 << index);
             let words = self.lexicon.words(part);
             found.words += words.len();
             found.named |= words.iter().any(|word| word.classes & bit(Class::Sure) != 0);
@@ -163,7 +161,11 @@ impl Found {
     }
 
     fn phrases(self) -> impl Iterator<Item = &'static lexicon::Phrases> {
-        PHRASES.iter().enumerate().filter(move |(i, _)| self.phrases & (1 << i) != 0).map(|(_, p)| p)
+        PHRASES
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| self.phrases & (1 << i) != 0)
+            .map(|(_, p)| p)
     }
 
     fn pairs(self) -> impl Iterator<Item = &'static pairs::Pair> {
@@ -193,7 +195,8 @@ impl Found {
         }
         let cap = if few { WEAK_CAP_FEW } else { WEAK_CAP };
         sure.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let weight = |signals: &[(&str, f32)]| signals.iter().fold(0.0, |sum, (_, weight)| sum + weight);
+        let weight =
+            |signals: &[(&str, f32)]| signals.iter().fold(0.0, |sum, (_, weight)| sum + weight);
         let score = (weight(&sure) + weight(&weak).min(cap)).min(1.0);
         let mut why = Vec::with_capacity(sure.len() + weak.len());
         for (name, _) in sure.into_iter().chain(weak) {
@@ -210,7 +213,8 @@ impl Found {
         let mut named = shapes.chain(self.phrases().map(|phrases| (phrases.why, phrases.says)));
         let demand = named.find(|(_, says)| matches!(says, Says::Depth | Says::DepthAsCommand));
         let demand = demand.map(|(why, _)| why);
-        let demand = demand.or_else(|| self.pairs().find(|p| p.means == Means::Depth).map(|p| p.why))?;
+        let demand =
+            demand.or_else(|| self.pairs().find(|p| p.means == Means::Depth).map(|p| p.why))?;
         let brief = self.phrases().any(|phrases| phrases.says == Says::Brief);
         (demand == "prove" || !brief).then_some(demand)
     }

@@ -97,7 +97,8 @@ pub fn able(models: &[Installed], capability: &str, prefer: &str) -> Option<Stri
     let limit = limit(&local);
     let able: Vec<_> = local.into_iter().filter(|model| model.can(capability)).collect();
     let best = largest(&able, limit).or_else(|| smallest(&able));
-    let unknown = || preferred.filter(|m| m.capabilities.is_empty() && m.chats() && capability != "vision");
+    let unknown =
+        || preferred.filter(|m| m.capabilities.is_empty() && m.chats() && capability != "vision");
     best.or_else(unknown).map(|model| model.name.clone())
 }
 
@@ -111,7 +112,8 @@ impl Installed {
         let name = self.name.to_ascii_lowercase();
         let family = self.family.to_ascii_lowercase();
         let embeds = ["embed", "bge-", "minilm", "bge:", "gte-", "e5-", "paraphrase-"];
-        !family.contains("bert") && !embeds.iter().any(|word| name.contains(word) || family.contains(word))
+        !family.contains("bert")
+            && !embeds.iter().any(|word| name.contains(word) || family.contains(word))
     }
 
     /// Whether its name, without the namespace, is that of a coding model.
@@ -141,7 +143,10 @@ impl Installed {
     fn billions(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a guess to one digit")]
         let guess = || (self.size > 0).then_some(self.size as f64 / BYTES_PER_BILLION);
-        self.parameters.or_else(|| name::parameters_in(&self.name)).or_else(guess).unwrap_or_default()
+        self.parameters
+            .or_else(|| name::parameters_in(&self.name))
+            .or_else(guess)
+            .unwrap_or_default()
     }
 
     /// Billions, so rounded that models of the same class are equal: 8.0 and 8.2 are.

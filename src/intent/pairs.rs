@@ -69,7 +69,11 @@ pub(super) fn pairs(words: &[Word], mut found: impl FnMut(usize)) {
         }
         for (index, pair) in PAIRS.iter().enumerate() {
             if pair.then & classes != 0 && near(words, &last, at, pair) {
-                if let Means::Class(class) = pair.means { classes |= bit(class) } else { found(index) }
+                if let Means::Class(class) = pair.means {
+                    classes |= bit(class);
+                } else {
+                    found(index);
+                }
             }
         }
         each_bit(classes, |class| last[class] = at + 1);

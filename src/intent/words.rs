@@ -34,8 +34,7 @@ impl Lexicon {
     }
 
     fn build() -> Self {
-        let mut lexicon =
-            Self { ids: HashMap::new(), classes: vec![0], phrases: vec![Vec::new()] };
+        let mut lexicon = Self { ids: HashMap::new(), classes: vec![0], phrases: vec![Vec::new()] };
         for (class, words) in CLASSES {
             for word in words.split_whitespace() {
                 let id = lexicon.id(word);
@@ -73,7 +72,9 @@ impl Lexicon {
             if in_word(c) {
                 buffer.clear();
                 push_lower(&mut buffer, c);
-                while let Some((_, c)) = chars.next_if(|(_, c)| in_word(*c) || matches!(c, '+' | '#')) {
+                while let Some((_, c)) =
+                    chars.next_if(|(_, c)| in_word(*c) || matches!(c, '+' | '#'))
+                {
                     if buffer.len() <= MAX_WORD {
                         push_lower(&mut buffer, c);
                     }

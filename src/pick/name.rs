@@ -28,7 +28,10 @@ fn plain(text: &str) -> Option<f64> {
 
 /// Billions of parameters by a model's name: `llama3.1:8b-instruct-q4_0` says 8.
 pub(super) fn parameters_in(name: &str) -> Option<f64> {
-    base(name).split([':', '-', '_']).skip(1).find_map(|part| parameters(part.trim_start_matches('e')))
+    base(name)
+        .split([':', '-', '_'])
+        .skip(1)
+        .find_map(|part| parameters(part.trim_start_matches('e')))
 }
 
 /// A name in lower case, without host and namespace.
@@ -55,7 +58,8 @@ pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<S
         let short = stem.chars().count().min(other_stem.chars().count());
         // A family that is cut short, or has a suffix more: "qwen" for "qwen3", "llama3" for "llama3-gradient".
         let begins = short >= 3 && (other_stem.starts_with(stem) || stem.starts_with(other_stem));
-        (begins || apart * 3 <= stem.chars().count()).then(|| (apart, distance(&asked, &other), candidate))
+        (begins || apart * 3 <= stem.chars().count())
+            .then(|| (apart, distance(&asked, &other), candidate))
     });
     near.min().map(|(_, _, candidate)| candidate.to_owned())
 }
@@ -96,7 +100,9 @@ mod tests {
 
     #[test]
     fn what_is_no_label_has_no_parameters() {
-        for label in ["", "B", "latest", "-7B", "7", "nanb", "infb", "1e3b", "0B", "7.6.1B", "x7b", "8x", "é"] {
+        for label in [
+            "", "B", "latest", "-7B", "7", "nanb", "infb", "1e3b", "0B", "7.6.1B", "x7b", "8x", "é",
+        ] {
             assert_eq!(parameters(label), None, "{label}");
         }
     }

@@ -86,7 +86,13 @@ fn a_coder_that_calls_tools_goes_before_a_larger_one_that_does_not() {
 
 #[test]
 fn coders_are_known_by_their_own_name_and_not_by_their_namespace() {
-    for name in ["devstral:24b", "starcoder2:3b", "codestral:22b", "deepseek-coder-v2:16b", "me/opencoder:8b"] {
+    for name in [
+        "devstral:24b",
+        "starcoder2:3b",
+        "codestral:22b",
+        "deepseek-coder-v2:16b",
+        "me/opencoder:8b",
+    ] {
         assert!(model(name, 8.0).codes(), "{name}");
     }
     assert!(!model("codeman/llama3:8b", 8.0).codes());
@@ -108,7 +114,8 @@ fn without_a_coder_code_goes_to_the_default() {
 
 #[test]
 fn small_has_at_least_a_billion_parameters_where_it_can() {
-    let models = [model("qwen2.5:0.5b", 0.49), model("llama3.2:1b", 1.2), model("llama3.1:8b", 8.0)];
+    let models =
+        [model("qwen2.5:0.5b", 0.49), model("llama3.2:1b", 1.2), model("llama3.1:8b", 8.0)];
     assert_eq!(picked(&models)[2], "llama3.2:1b");
     let tiny = [model("smollm:135m", 0.135), model("smollm:360m", 0.36)];
     assert_eq!(picked(&tiny)[2], "smollm:360m");
@@ -146,7 +153,10 @@ fn a_loaded_small_model_is_the_default_when_all_others_are_too_large() {
 
 #[test]
 fn with_nothing_loaded_the_largest_is_the_default() {
-    assert_eq!(picked(&[model("llama3.2:1b", 1.2), model("llama3.3:70b", 70.6)])[0], "llama3.3:70b");
+    assert_eq!(
+        picked(&[model("llama3.2:1b", 1.2), model("llama3.3:70b", 70.6)])[0],
+        "llama3.3:70b"
+    );
 }
 
 #[test]
@@ -199,7 +209,8 @@ fn a_model_without_label_is_judged_by_its_name_and_then_by_its_size() {
 
 #[test]
 fn the_preferred_model_serves_when_it_is_able() {
-    let models = [with(model("gemma3:4b", 4.3), "vision"), with(model("llava:13b", 13.0), "vision")];
+    let models =
+        [with(model("gemma3:4b", 4.3), "vision"), with(model("llava:13b", 13.0), "vision")];
     assert_eq!(able(&models, "vision", "gemma3:4b").as_deref(), Some("gemma3:4b"));
 }
 
