@@ -27,6 +27,8 @@ pub enum Error {
     Forbidden(String),
     /// Neither an upstream nor an alias knows the model.
     ModelNotFound(String),
+    /// Nothing is at this path.
+    NotFound(String),
     /// The body is larger than what must be read whole.
     TooLarge {
         /// The limit, in bytes.
@@ -142,7 +144,7 @@ impl Error {
             Self::BadRequest(_) | Self::Untranslatable { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
+            Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
@@ -167,6 +169,7 @@ impl Error {
             Self::Unauthorized(_) => "invalid_api_key",
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
+            Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } => "request_too_large",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
@@ -192,6 +195,7 @@ impl Error {
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
+            | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
@@ -219,6 +223,7 @@ impl Error {
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
+            | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
@@ -253,6 +258,7 @@ impl fmt::Display for Error {
             | Self::Unauthorized(text)
             | Self::Forbidden(text)
             | Self::ModelNotFound(text)
+            | Self::NotFound(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
             Self::Internal(text) => write!(f, "internal error: {text}"),
@@ -265,7 +271,9 @@ impl fmt::Display for Error {
                  raise server.max_body_bytes"
             ),
             Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
-            Self::Broken { upstream, why } => write!(f, "the connection to {upstream} broke: {why}"),
+            Self::Broken { upstream, why } => {
+                write!(f, "the connection to {upstream} broke: {why}")
+            }
             Self::Incomplete { upstream } => {
                 write!(f, "{upstream} ended its answer before it was complete")
             }

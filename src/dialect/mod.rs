@@ -1,9 +1,14 @@
-//! What it means to speak a wire language: its paths, what it asks, how it says error, and how its answers are read and written.
+//! What it means to speak a wire language: its paths, what it asks, how it says error, and how its requests and answers are read and written.
 //!
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
+mod ask;
+mod base64;
+mod failure;
+mod json;
 pub mod ollama;
 pub mod openai;
+mod time;
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
@@ -78,6 +83,14 @@ impl Prompt {
     pub fn estimated_tokens(&self) -> usize {
         self.bytes.div_ceil(4)
     }
+
+    /// Cuts the text to [`Prompt::MAX_TEXT`].
+    fn cut(&mut self) {
+        if self.text.len() > Self::MAX_TEXT {
+            self.text.truncate(self.text.floor_char_boundary(Self::MAX_TEXT));
+            self.text.shrink_to_fit();
+        }
+    }
 }
 
 /// How a dialect cuts a stream into events.
@@ -119,6 +132,26 @@ pub struct Reply {
     pub model: Arc<str>,
     /// Whether the client asked for usage in the stream (OpenAI's `stream_options.include_usage`).
     pub usage: bool,
+    /// Whether vectors go out as base64 (OpenAI's `encoding_format`). Default: as numbers.
+    pub base64: bool,
+}
+
+impl Reply {
+    /// An id for a function call that the upstream gave none: unique, and the same for the same place.
+    fn call_id(&self, index: usize) -> String {
+        format!("call_{}{index}", self.id)
+    }
+}
+
+/// A request written in a dialect.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What it is there, which decides its path: a plain prompt may have become a conversation.
+    pub operation: Operation,
+    /// The body, `application/json`.
+    pub body: Bytes,
+    /// Fields that change the answer a little and could not be told.
+    pub dropped: Vec<&'static str>,
 }
 
 /// What one upstream does differently from others of its dialect: data, not code.
@@ -171,6 +204,15 @@ pub trait Dialect: Debug + Send + Sync {
     /// The words in an upstream's error body, and its code where it has one.
     fn read_error(&self, status: StatusCode, body: &[u8]) -> (String, Option<String>);
 
+    /// What a client of this dialect waits for behind an answer that is whole already; empty where there is nothing.
+    fn terminal(&self) -> &'static [u8];
+
+    /// The same request with usage in its stream, every other byte as it was; `None` where there is nothing to add.
+    fn with_usage(&self, operation: Operation, body: &Bytes) -> Option<Bytes>;
+
+    /// Whether this event has usage and nothing else, as comes only to those who asked for it.
+    fn only_usage(&self, event: &[u8]) -> bool;
+
     /// An upstream's error, told in this dialect.
     fn write_error(&self, status: StatusCode, message: &str, code: Option<&str>) -> Bytes;
 
@@ -184,16 +226,46 @@ pub trait Dialect: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Untranslatable`] for what this dialect cannot say and must not drop.
-    fn write_request(&self, request: &chat::Request, quirks: Quirks) -> Result<Bytes, Error>;
+    fn write_request(&self, request: &chat::Request, quirks: Quirks) -> Result<Written, Error>;
+
+    /// What the client wants to see of the answer's form: usage in a stream, vectors as base64.
+    fn wishes(&self, operation: Operation, body: &[u8]) -> Wishes;
 
     /// Reads an unstreamed answer.
     ///
     /// # Errors
-    /// The reason, for an answer that is not whole or not understood.
-    fn read_answer(&self, operation: Operation, body: &[u8]) -> Result<chat::Answer, String>;
+    /// [`Unread`]: why it is none.
+    fn read_answer(&self, operation: Operation, body: &[u8]) -> Result<chat::Answer, Unread>;
 
-    /// Writes an unstreamed answer.
-    fn write_answer(&self, operation: Operation, answer: &chat::Answer, reply: &Reply) -> Bytes;
+    /// Writes an unstreamed answer. `now_ms` is the time since 1970, for how long it took.
+    ///
+    /// # Errors
+    /// The reason, where the upstream's answer cannot be said in this dialect.
+    fn write_answer(
+        &self,
+        operation: Operation,
+        answer: chat::Answer,
+        reply: &Reply,
+        now_ms: u64,
+    ) -> Result<Bytes, String>;
+
+    /// An unstreamed answer as the stream that says the same; `None` where something would be lost.
+    fn restream(&self, operation: Operation, body: &[u8], reply: &Reply) -> Option<Bytes>;
+
+    /// A whole stream, as its events, as the unstreamed answer that says the same; `None` where something would be lost.
+    fn unstream(&self, operation: Operation, events: &[Bytes], reply: &Reply) -> Option<Bytes>;
+
+    /// Reads a list of models.
+    ///
+    /// # Errors
+    /// The reason, for a list that is not understood.
+    fn read_models(&self, body: &[u8]) -> Result<Vec<chat::Model>, String>;
+
+    /// Writes a list of models.
+    fn write_models(&self, models: &[chat::Model]) -> Bytes;
+
+    /// Writes one model: `/v1/models/{id}`, `/api/show`.
+    fn write_model(&self, model: &chat::Model) -> Bytes;
 
     /// Reads a stream, event by event.
     fn reader(&self, operation: Operation) -> Box<dyn ReadAnswer>;
@@ -202,17 +274,42 @@ pub trait Dialect: Debug + Send + Sync {
     fn writer(&self, operation: Operation, reply: &Reply) -> Box<dyn WriteAnswer>;
 }
 
+/// What the client wants to see of the answer's form. All absent by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Usage in the stream.
+    pub usage: bool,
+    /// Vectors as base64.
+    pub base64: bool,
+}
+
+/// Why a body is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It says that the upstream failed, in these words.
+    Failed(String),
+    /// It is an answer that was not brought to its end.
+    Incomplete,
+    /// It is not in the dialect, for this reason.
+    Strange(String),
+}
+
 /// Reads a stream's events. One value reads one stream.
 pub trait ReadAnswer: Debug + Send {
     /// One event's payload (a line, or the data of an SSE event) becomes zero or more deltas.
     fn read(&mut self, event: &[u8], out: &mut Vec<chat::Delta>);
 
-    /// The stream has ended: what was held back comes out, or a [`chat::Delta::Error`] when it was cut short.
+    /// The stream has ended without its terminal. Where the answer is whole all the same,
+    /// [`chat::Delta::End`] comes out; where it was cut short, nothing does.
     fn end(&mut self, out: &mut Vec<chat::Delta>);
 }
 
 /// Writes a stream's events. One value writes one stream.
 pub trait WriteAnswer: Debug + Send {
     /// Appends what this delta looks like on the wire, framing included. `now_ms` is the time since 1970.
-    fn write(&mut self, delta: &chat::Delta, now_ms: u64, out: &mut BytesMut);
+    /// [`chat::Delta::Error`] is not written here but by [`Dialect::error_event`].
+    ///
+    /// # Errors
+    /// The reason, where the upstream's answer cannot be said in this dialect. Nothing may be written after it.
+    fn write(&mut self, delta: chat::Delta, now_ms: u64, out: &mut BytesMut) -> Result<(), String>;
 }

@@ -1,0 +1,354 @@
+//! What of the traffic of language models may be cached, under which key, and how an entry answers.
+//!
+//! The mechanism is [`unigate_layers::cache`]; this is the judgement. The layer stands above the route: the key is
+//! what was asked, not what was chosen. One entry serves streamed and unstreamed askers. Only complete, error-free
+//! answers are kept.
+//!
+//! Which answers: every unstreamed one, and of the streamed ones those that are deterministic (temperature 0 or a
+//! seed) or that the client asks to be kept. A person who watches a stream and asks again wants another answer; a
+//! program that sends the same request twice wants the same one.
+
+mod canonical;
+
+use crate::{
+    chat::Answer,
+    dialect::{self, Operation, Reply, Usage},
+    front::{Ask, Client, Front},
+    record::{Decision, Record, Served, now_ms},
+    translate,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    response,
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use unigate_layers::{
+    body::Replay,
+    cache::{Entry, Fill, Key, Plan, Policy},
+};
+use uuid::Uuid;
+
+/// The policy: a key for chats, completions and embeddings, and the conditions of keeping their answers.
+#[derive(Clone, Debug)]
+pub struct ChatKey {
+    revision: Arc<[u8]>,
+    headers: Arc<[HeaderName]>,
+    ttl: Duration,
+    sampled_streams: bool,
+    fallbacks: bool,
+}
+
+/// What an answer must be to be kept; one for each request that may fill the cache.
+#[derive(Debug)]
+pub struct ChatFill {
+    front: Front,
+    operation: Operation,
+    ask: Ask,
+    usage: bool,
+    record: Record,
+    fallbacks: bool,
+}
+
+/// What an entry must remember beside its bytes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Meta {
+    streamed: bool,
+    /// Whether the bytes show the usage themselves.
+    usage: bool,
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    upstream: String,
+    model: Option<String>,
+    dialect: String,
+    rule: String,
+    why: String,
+}
+
+// === impl ChatKey ===
+
+impl Default for ChatKey {
+    /// One hour, no routing configuration.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(3600))
+    }
+}
+
+impl ChatKey {
+    /// Entries that live for `ttl`, unless the request says otherwise in `x-unigate-cache-ttl` (seconds).
+    pub fn new(ttl: Duration) -> Self {
+        Self {
+            revision: Arc::default(),
+            headers: Arc::default(),
+            ttl,
+            sampled_streams: false,
+            fallbacks: false,
+        }
+    }
+
+    /// The revision of whatever decides where requests go, and the request headers it looks at. Default: none.
+    #[must_use]
+    pub fn routing(mut self, revision: &[u8], headers: Vec<HeaderName>) -> Self {
+        self.revision = revision.into();
+        self.headers = headers.into();
+        self
+    }
+
+    /// Whether streamed answers with chance in them are kept without being asked for. Default: no.
+    #[must_use]
+    pub fn sampled_streams(mut self, keep: bool) -> Self {
+        self.sampled_streams = keep;
+        self
+    }
+
+    /// Whether an answer that a fallback gave is kept under the first choice's key. Default: no.
+    #[must_use]
+    pub fn fallbacks(mut self, keep: bool) -> Self {
+        self.fallbacks = keep;
+        self
+    }
+
+    /// The key of a request; `None` for one that is not cached whatever its headers say.
+    pub fn key<B: Replay>(&self, request: &Request<B>) -> Option<Key> {
+        let front = Front::of(request.extensions());
+        let operation = front.operation.filter(|operation| cacheable(*operation))?;
+        let ask = request.extensions().get::<Ask>()?;
+        let body = request.body().bytes()?;
+        let model = ask.model.as_deref()?.to_lowercase();
+        let model = model.strip_suffix(":latest").unwrap_or(&model);
+        // An empty conversation loads or unloads the model: an act, not a question.
+        if matches!(operation, Operation::Chat | Operation::Generate)
+            && front.dialect.prompt(operation, body).bytes == 0
+        {
+            return None;
+        }
+        let mut dropped = front.dialect.transport_fields().to_vec();
+        dropped.push("model");
+        let canonical = canonical::canonical(body, &dropped)?;
+        let client = request.extensions().get::<Client>();
+        let scope: &[u8] = client.map_or(&[], |client| &client.0);
+        let operation = format!("{operation:?}");
+        let mut parts: Vec<&[u8]> = vec![
+            b"1",
+            scope,
+            front.dialect.name().as_bytes(),
+            operation.as_bytes(),
+            model.as_bytes(),
+            &canonical,
+            &self.revision,
+        ];
+        for name in self.headers.iter() {
+            parts.push(request.headers().get(name).map_or(b"", HeaderValue::as_bytes));
+        }
+        Some(Key::of(&parts))
+    }
+}
+
+impl<B: Replay> Policy<B> for ChatKey {
+    type Fill = ChatFill;
+
+    fn plan(&self, request: &Request<B>) -> Option<Plan> {
+        let wishes = Wishes::read(request.headers());
+        if wishes.no_store {
+            return None;
+        }
+        let ask = request.extensions().get::<Ask>()?;
+        let front = Front::of(request.extensions());
+        let asked_for = wishes.max_age.is_some() || wishes.ttl.is_some() || wishes.no_cache;
+        if ask.stream && !self.sampled_streams && !asked_for {
+            let body = request.body().bytes()?;
+            if !front.dialect.deterministic(front.operation?, body) {
+                return None;
+            }
+        }
+        Some(Plan {
+            key: self.key(request)?,
+            read: !wishes.no_cache,
+            write: true,
+            ttl: wishes.ttl.unwrap_or(self.ttl),
+            max_age: wishes.max_age,
+        })
+    }
+
+    fn fill(&self, request: &Request<B>) -> ChatFill {
+        let front = Front::of(request.extensions());
+        let extensions = request.extensions();
+        ChatFill {
+            front,
+            operation: front.operation.unwrap_or(Operation::Other),
+            ask: extensions.get().cloned().unwrap_or_default(),
+            usage: front
+                .operation
+                .zip(request.body().bytes())
+                .is_some_and(|(operation, body)| front.dialect.wishes(operation, body).usage),
+            record: Record::of(&mut extensions.clone()),
+            fallbacks: self.fallbacks,
+        }
+    }
+
+    fn replay(&self, request: &Request<B>, entry: &Entry, _: Duration) -> Option<Response<Bytes>> {
+        let front = Front::of(request.extensions());
+        let ask = request.extensions().get::<Ask>()?;
+        let meta: Meta = serde_json::from_str(&entry.meta).ok()?;
+        let wishes = front.dialect.wishes(front.operation?, request.body().bytes()?);
+        let body = if ask.stream == meta.streamed && (!ask.stream || wishes.usage == meta.usage) {
+            entry.body.clone()
+        } else {
+            convert(front, ask, wishes, &meta, &entry.body)?
+        };
+        if let Some(record) = request.extensions().get::<Record>() {
+            tell(record, &meta);
+        }
+        let kind =
+            if ask.stream { front.dialect.framing().content_type() } else { "application/json" };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if ask.stream {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        }
+        Some(response)
+    }
+}
+
+/// The entry in the form that was asked for, when it is kept in the other one.
+fn convert(
+    front: Front,
+    ask: &Ask,
+    wishes: dialect::Wishes,
+    meta: &Meta,
+    body: &Bytes,
+) -> Option<Bytes> {
+    let operation = front.operation?;
+    let reply = Reply {
+        id: Uuid::new_v4().simple().to_string().into(),
+        created_ms: now_ms(),
+        model: meta.model.as_deref().or(ask.model.as_deref())?.into(),
+        usage: wishes.usage,
+        base64: wishes.base64,
+    };
+    let whole = if meta.streamed {
+        translate::unstream(front.dialect, operation, body, &reply)?
+    } else {
+        body.clone()
+    };
+    let whole = with_usage(front, operation, whole, meta, &reply)?;
+    if !ask.stream {
+        return Some(whole);
+    }
+    translate::restream(front.dialect, operation, &whole, &reply)
+}
+
+/// A stream whose client did not ask for usage has none; the entry remembers it beside the bytes.
+fn with_usage(
+    front: Front,
+    operation: Operation,
+    whole: Bytes,
+    meta: &Meta,
+    reply: &Reply,
+) -> Option<Bytes> {
+    if !meta.streamed || meta.usage || (meta.prompt.is_none() && meta.completion.is_none()) {
+        return Some(whole);
+    }
+    let Answer::Said(mut said) = front.dialect.read_answer(operation, &whole).ok()? else {
+        return Some(whole);
+    };
+    said.usage = Usage { prompt: meta.prompt, completion: meta.completion };
+    front.dialect.write_answer(operation, Answer::Said(said), reply, reply.created_ms).ok()
+}
+
+fn tell(record: &Record, meta: &Meta) {
+    let _ = record.usage.set((meta.prompt, meta.completion));
+    let _ = record
+        .route
+        .set(Decision { rule: meta.rule.as_str().into(), why: meta.why.as_str().into() });
+    let dialect = if meta.dialect == "ollama" { "ollama" } else { "openai" };
+    record.serve(Served {
+        upstream: meta.upstream.as_str().into(),
+        model: meta.model.as_deref().map(Into::into),
+        dialect,
+    });
+}
+
+fn cacheable(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
+    )
+}
+
+// === impl ChatFill ===
+
+impl Fill for ChatFill {
+    fn worth(&mut self, head: &response::Parts) -> bool {
+        head.status == http::StatusCode::OK && (self.fallbacks || !self.record.fell_back())
+    }
+
+    fn keep(self, body: Bytes) -> Option<(Bytes, Arc<str>)> {
+        if self.record.fault.get().is_some() {
+            return None;
+        }
+        let streamed = self.ask.stream;
+        let seen = translate::complete(self.front.dialect, self.operation, streamed, &body)?;
+        let (prompt, completion) =
+            self.record.usage.get().copied().unwrap_or((seen.prompt, seen.completion));
+        let served = self.record.served();
+        let served = served.as_ref();
+        let route = self.record.route.get();
+        let meta = Meta {
+            streamed,
+            usage: self.usage,
+            prompt,
+            completion,
+            upstream: served.map_or_else(String::new, |s| s.upstream.to_string()),
+            model: served.and_then(|s| s.model.as_deref().map(str::to_owned)),
+            dialect: served.map_or_else(String::new, |s| s.dialect.to_owned()),
+            rule: route.map_or_else(String::new, |r| r.rule.to_string()),
+            why: route.map_or_else(String::new, |r| r.why.to_string()),
+        };
+        Some((body, serde_json::to_string(&meta).ok()?.into()))
+    }
+}
+
+/// What the request's headers want of the cache: the five directives of RFC 9111 that make sense here, and our own.
+#[derive(Debug, Default)]
+struct Wishes {
+    no_store: bool,
+    no_cache: bool,
+    max_age: Option<Duration>,
+    ttl: Option<Duration>,
+}
+
+impl Wishes {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut wishes = Self::default();
+        let lists = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        for directive in lists.flat_map(|list| list.split(',')) {
+            let directive = directive.trim().to_ascii_lowercase();
+            match directive.split_once('=') {
+                Some(("max-age", seconds)) => {
+                    wishes.max_age =
+                        seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
+                }
+                _ if directive == "no-store" => wishes.no_store = true,
+                _ if directive == "no-cache" => wishes.no_cache = true,
+                _ => {}
+            }
+        }
+        if wishes.max_age == Some(Duration::ZERO) {
+            wishes.no_cache = true;
+        }
+        let ttl = headers.get("x-unigate-cache-ttl").and_then(|value| value.to_str().ok());
+        wishes.ttl = ttl.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+        if wishes.ttl == Some(Duration::ZERO) {
+            wishes.no_store = true;
+        }
+        wishes
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! JSON read one level at a time, so that what need not be understood stays as it was written, and JSON written on one line.
+
+use crate::{chat::Number, error::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{ser::Formatter, value::RawValue};
+use std::{borrow::Cow, fmt, io};
+
+/// The fields of one object, with the path to it for error messages.
+///
+/// Nothing below the fields is looked at until it is asked for. `null` counts as absent. Of fields that
+/// are given twice the last one counts, as it does for Go and Python.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    list: Vec<(Cow<'a, str>, &'a RawValue)>,
+    path: String,
+    fold: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a whole body.
+    pub(crate) fn body(text: &'a str) -> Result<Self, Error> {
+        match serde_json::from_str::<Object<'_>>(text) {
+            Ok(object) => Ok(Self { list: object.0, path: String::new(), fold: false }),
+            Err(error) => Err(not_json(&error)),
+        }
+    }
+
+    /// Also finds fields written in another case. Source: Go's encoding/json, which Ollama reads with.
+    pub(crate) fn folded(mut self) -> Self {
+        self.fold = true;
+        self
+    }
+
+    /// Reads an object inside a body; `path` says where.
+    pub(crate) fn of(raw: &'a RawValue, path: String, fold: bool) -> Result<Self, Error> {
+        match serde_json::from_str::<Object<'_>>(raw.get()) {
+            Ok(object) => Ok(Self { list: object.0, path, fold }),
+            Err(_) => Err(Error::BadRequest(format!("{path} must be an object"))),
+        }
+    }
+
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        let same = |key: &str| key == name || self.fold && key.eq_ignore_ascii_case(name);
+        let (_, raw) = self.list.iter().rev().find(|(key, _)| same(key))?;
+        (raw.get() != "null").then_some(*raw)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.list.iter().map(|(key, raw)| (&**key, *raw))
+    }
+
+    /// The path of a field, for an error message.
+    pub(crate) fn path(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    pub(crate) fn wrong(&self, name: &str, expected: &str) -> Error {
+        Error::BadRequest(format!("{} must be {expected}", self.path(name)))
+    }
+
+    fn read<T: Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, Error> {
+        self.raw(name)
+            .map(|raw| serde_json::from_str(raw.get()).map_err(|_| self.wrong(name, expected)))
+            .transpose()
+    }
+
+    pub(crate) fn string(&self, name: &str) -> Result<Option<String>, Error> {
+        self.read(name, "a string")
+    }
+
+    pub(crate) fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
+        self.read(name, "true or false")
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<Number>, Error> {
+        self.raw(name)
+            .map(|raw| Number::new(raw).ok_or_else(|| self.wrong(name, "a number")))
+            .transpose()
+    }
+
+    pub(crate) fn list(&self, name: &str) -> Result<Vec<&'a RawValue>, Error> {
+        Ok(self.read(name, "a list")?.unwrap_or_default())
+    }
+
+    pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, Error> {
+        self.raw(name).map(|raw| Fields::of(raw, self.path(name), self.fold)).transpose()
+    }
+
+    /// A list of objects, each with its place in its path.
+    pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, Error> {
+        let path = self.path(name);
+        self.list(name)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, raw)| Fields::of(raw, format!("{path}[{index}]"), self.fold))
+            .collect()
+    }
+}
+
+/// Whether this is an array.
+pub(crate) fn is_list(raw: &RawValue) -> bool {
+    raw.get().starts_with('[')
+}
+
+/// The text of a JSON string; `None` for anything else.
+pub(crate) fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// The error for a body that is no JSON object.
+pub(crate) fn not_json(error: &serde_json::Error) -> Error {
+    Error::BadRequest(format!("request body is not valid JSON: {error}"))
+}
+
+/// An object as its fields, in order.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Loose(key)) = map.next_key()? {
+                    let key = key.ok_or_else(|| A::Error::custom("a key must be a string"))?;
+                    list.push((key, map.next_value()?));
+                }
+                Ok(Object(list))
+            }
+        }
+        deserializer.deserialize_map(Seen)
+    }
+}
+
+/// A string where there is one; anything else is no string, and no error either.
+///
+/// A list of parts counts as the text of its text parts (Mistral streams such lists).
+#[derive(Debug, Default)]
+pub(crate) struct Loose<'a>(pub(crate) Option<Cow<'a, str>>);
+
+impl<'a> Loose<'a> {
+    /// The text, unless it is empty.
+    pub(crate) fn filled(self) -> Option<Cow<'a, str>> {
+        self.0.filter(|text| !text.is_empty())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Loose<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Loose(Some(Cow::Borrowed(text))))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Loose(Some(Cow::Owned(text.to_owned()))))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Loose(None))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Loose(None))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Loose(None))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Loose(None))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Loose(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut joined = String::new();
+                while let Some(part) = seq.next_element::<&RawValue>()? {
+                    let part = serde_json::from_str::<Part<'_>>(part.get()).unwrap_or_default();
+                    joined.push_str(&part.text.0.unwrap_or_default());
+                }
+                Ok(Loose(Some(Cow::Owned(joined))))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Loose(None))
+            }
+        }
+        deserializer.deserialize_any(Seen)
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    text: Loose<'a>,
+}
+
+/// A count where there is one; anything else is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count(pub(crate) Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let float = || raw.parse::<f64>().ok().filter(|value| *value >= 0.0).map(|v| v as u64);
+        Ok(Self(raw.parse().ok().or_else(float)))
+    }
+}
+
+/// The same JSON without white space between its tokens.
+pub(crate) fn compact(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(open) = rest.find('"') {
+        out.extend(rest[..open].split_ascii_whitespace());
+        let mut end = open + 1;
+        while let Some(at) = memchr::memchr2(b'"', b'\\', &rest.as_bytes()[end..]) {
+            let quote = rest.as_bytes()[end + at] == b'"';
+            end += at + if quote { 1 } else { 2 };
+            if quote || end >= rest.len() {
+                break;
+            }
+        }
+        let end = end.min(rest.len());
+        out.push_str(&rest[open..end]);
+        rest = &rest[end..];
+    }
+    out.extend(rest.split_ascii_whitespace());
+    out
+}
+
+/// Writes JSON that no line splitter cuts: U+0085, U+2028 and U+2029 leave as escapes.
+///
+/// Source: Python's `str.splitlines`, with which httpx cuts streams. The other characters it cuts at are
+/// control characters, which JSON escapes anyway.
+pub(crate) fn write(out: &mut impl io::Write, value: &impl Serialize) {
+    struct OneLine;
+    impl Formatter for OneLine {
+        fn write_string_fragment<W: ?Sized + io::Write>(
+            &mut self,
+            writer: &mut W,
+            fragment: &str,
+        ) -> io::Result<()> {
+            let mut rest = fragment;
+            // All three begin with C2 or E2 in UTF-8; most text has neither.
+            let cuts = |c| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+            while memchr::memchr2(0xc2, 0xe2, rest.as_bytes()).is_some() {
+                let Some(at) = rest.find(cuts) else { break };
+                let (before, after) = rest.split_at(at);
+                let Some(cut) = after.chars().next() else { break };
+                write!(writer, "{before}\\u{:04x}", u32::from(cut))?;
+                rest = &after[cut.len_utf8()..];
+            }
+            writer.write_all(rest.as_bytes())
+        }
+        fn write_raw_fragment<W: ?Sized + io::Write>(
+            &mut self,
+            writer: &mut W,
+            fragment: &str,
+        ) -> io::Result<()> {
+            self.write_string_fragment(writer, fragment)
+        }
+    }
+    let mut serializer = serde_json::Serializer::with_formatter(out, OneLine);
+    let written = value.serialize(&mut serializer);
+    debug_assert!(written.is_ok(), "plain structs into memory: {written:?}");
+}
+
+/// [`write`] into new bytes.
+pub(crate) fn bytes(value: &impl Serialize) -> bytes::Bytes {
+    let mut out = Vec::with_capacity(256);
+    write(&mut out, value);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_touches_nothing_inside_strings() {
+        let json = "{ \"a b\" : [ 1 ,\n 2.50 ],\t\"c\\\" d\\\\\" : \" e \\n \" }";
+        assert_eq!(compact(json), r#"{"a b":[1,2.50],"c\" d\\":" e \n "}"#);
+        assert_eq!(compact("  {} \n"), "{}");
+        assert_eq!(compact("\"open\\"), "\"open\\");
+    }
+
+    #[test]
+    fn golden_56_line_separators_leave_as_escapes() {
+        let mut out = Vec::new();
+        write(&mut out, &"a\u{85}b\u{2028}c\u{2029}dé€\u{b}");
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\u0085b\\u2028c\\u2029dé€\\u000b\"");
+    }
+
+    #[test]
+    fn fields_count_null_as_absent_and_the_last_of_two() {
+        let fields = Fields::body(r#"{"a":1,"b":null,"a":2,"C":"x"}"#).unwrap();
+        assert_eq!(fields.raw("a").unwrap().get(), "2");
+        assert!(!fields.has("b") && !fields.has("c"));
+        assert_eq!(fields.folded().string("c").unwrap().unwrap(), "x");
+    }
+}

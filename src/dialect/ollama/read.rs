@@ -1,0 +1,254 @@
+//! Reads Ollama requests into the common tongue.
+
+use crate::{
+    chat::{
+        Call, Completion, Conversation, Embedding, Format, Media, Message, Native, Number, Raw,
+        Request, Sampling, Task, Think, Tool,
+    },
+    dialect::{
+        Operation, base64,
+        json::{self, Fields},
+    },
+    error::Error,
+};
+
+pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Error> {
+    let body = String::from_utf8_lossy(body);
+    let fields = Fields::body(&body)?.folded();
+    for (name, why) in [
+        ("logprobs", "token probabilities are not translated yet"),
+        ("_debug_render_only", "only Ollama itself can render its template"),
+    ] {
+        if fields.bool(name)? == Some(true) {
+            return Err(untranslatable(name, why));
+        }
+    }
+    let task = match operation {
+        Operation::Chat => Task::Chat(conversation(&fields)?),
+        Operation::Generate => Task::Complete(completion(&fields)?),
+        Operation::Embed => Task::Embed(Embedding {
+            input: texts(&fields)?,
+            dimensions: fields.number("dimensions")?,
+        }),
+        Operation::EmbedOne => Task::Embed(Embedding {
+            input: vec![fields.string("prompt")?.unwrap_or_default()],
+            dimensions: None,
+        }),
+        _ => return Err(Error::Unsupported("this operation has no translation".into())),
+    };
+    let (sampling, options) = options(&fields)?;
+    let streams = matches!(operation, Operation::Chat | Operation::Generate);
+    Ok(Request {
+        model: fields.string("model")?.unwrap_or_default(),
+        stream: streams && fields.bool("stream")?.unwrap_or(true),
+        task,
+        sampling,
+        native: Native {
+            keep_alive: fields.raw("keep_alive").map(ToOwned::to_owned),
+            truncate: fields.bool("truncate")?,
+            shift: fields.bool("shift")?,
+            options,
+        },
+        dropped: Vec::new(),
+    })
+}
+
+pub(in crate::dialect) fn untranslatable(what: &str, why: &str) -> Error {
+    // Whoever translates knows the target and fills it in.
+    Error::Untranslatable { what: what.into(), to: "", why: why.into() }
+}
+
+fn texts(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
+    // Source: ollama server/routes.go EmbedHandler: anything else is an "invalid input type".
+    let wrong = || fields.wrong("input", "a string or a list of strings");
+    match fields.raw("input") {
+        None => Ok(Vec::new()),
+        Some(raw) if json::is_list(raw) => {
+            fields.list("input")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
+        }
+        Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
+    }
+}
+
+fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
+    let messages =
+        fields.objects("messages")?.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    if messages.is_empty() {
+        return Err(Error::BadRequest("messages must not be empty".into()));
+    }
+    Ok(Conversation {
+        messages,
+        tools: fields.objects("tools")?.iter().map(tool).collect::<Result<_, _>>()?,
+        format: format(fields)?,
+        think: think(fields)?,
+        tool_choice: None,
+        parallel_tools: None,
+    })
+}
+
+fn completion(fields: &Fields<'_>) -> Result<Completion, Error> {
+    for (name, why) in [("template", "the upstream has a template of its own")] {
+        if fields.string(name)?.is_some_and(|text| !text.is_empty()) {
+            return Err(untranslatable(name, why));
+        }
+    }
+    let suffix = fields.string("suffix")?.filter(|suffix| !suffix.is_empty());
+    let raw = fields.bool("raw")?;
+    Ok(Completion {
+        prompt: fields.string("prompt")?.unwrap_or_default(),
+        verbatim: suffix.is_some() || raw == Some(true),
+        suffix,
+        system: fields.string("system")?.filter(|system| !system.is_empty()),
+        raw,
+        media: media(fields)?,
+        format: format(fields)?,
+        think: think(fields)?,
+    })
+}
+
+fn message(fields: &Fields<'_>) -> Result<Message, Error> {
+    let role = fields.string("role")?.unwrap_or_default().to_lowercase();
+    if role.is_empty() {
+        return Err(fields.wrong("role", "a string that is not empty"));
+    }
+    Ok(Message {
+        role,
+        text: fields.string("content")?.unwrap_or_default(),
+        media: media(fields)?,
+        thinking: fields.string("thinking")?.filter(|text| !text.is_empty()),
+        calls: fields.objects("tool_calls")?.iter().map(call).collect::<Result<_, _>>()?,
+        call_id: fields.string("tool_call_id")?.filter(|id| !id.is_empty()),
+        tool_name: fields.string("tool_name")?.filter(|name| !name.is_empty()),
+    })
+}
+
+fn call(fields: &Fields<'_>) -> Result<Call, Error> {
+    let function =
+        fields.object("function")?.ok_or_else(|| fields.wrong("function", "an object"))?;
+    let arguments = function.raw("arguments");
+    if arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
+        // Source: ollama api/types.go ToolCallFunctionArguments.
+        return Err(function.wrong("arguments", "an object"));
+    }
+    Ok(Call {
+        id: fields.string("id")?.filter(|id| !id.is_empty()),
+        name: function.string("name")?.unwrap_or_default(),
+        arguments: arguments.map_or_else(|| "{}".to_owned(), |raw| json::compact(raw.get())),
+    })
+}
+
+/// A tool's shape is the same in both dialects.
+pub(in crate::dialect) fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
+    let nested = fields.object("function")?;
+    function(&nested.ok_or_else(|| fields.wrong("function", "an object"))?)
+}
+
+pub(in crate::dialect) fn function(function: &Fields<'_>) -> Result<Tool, Error> {
+    let name = function.string("name")?.filter(|name| !name.is_empty());
+    Ok(Tool {
+        name: name.ok_or_else(|| function.wrong("name", "a string that is not empty"))?,
+        description: function.string("description")?,
+        parameters: function.raw("parameters").map(ToOwned::to_owned),
+        strict: function.raw("strict").map(ToOwned::to_owned),
+    })
+}
+
+fn media(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
+    let wrong = |index| {
+        let path = fields.path("images");
+        // Source: ollama api/types.go: Go decodes standard base64 and takes no `data:` prefix.
+        Error::BadRequest(format!("{path}[{index}] must be base64, without a data: prefix"))
+    };
+    let list = fields.list("images")?;
+    list.into_iter()
+        .enumerate()
+        .map(|(index, raw)| {
+            let bytes = json::text(raw).and_then(|text| base64::decode(&text));
+            let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| wrong(index))?;
+            Ok(Media { mime: mime(&bytes), base64: base64::encode(&bytes) })
+        })
+        .collect()
+}
+
+/// What the first bytes tell. Source: ollama llm/media.go for sound; the formats' own signatures for pictures.
+fn mime(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
+        [b'B', b'M', ..] => "image/bmp",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
+        [b'I', b'D', b'3', ..] | [0xff, 0xe2..=0xfb, ..] => "audio/mp3",
+        _ => "image/jpeg",
+    }
+}
+
+pub(in crate::dialect) fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
+    match fields.raw("format") {
+        None => Ok(None),
+        Some(raw) if raw.get().starts_with('{') => Ok(Some(Format::Schema(raw.to_owned()))),
+        Some(raw) => match json::text(raw).as_deref() {
+            Some("") => Ok(None),
+            Some("json") => Ok(Some(Format::Json)),
+            _ => Err(fields.wrong("format", "\"json\" or a JSON schema object")),
+        },
+    }
+}
+
+pub(in crate::dialect) fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
+    let Some(raw) = fields.raw("think") else { return Ok(None) };
+    let level = match raw.get() {
+        "true" => return Ok(Some(Think::On)),
+        "false" => return Ok(Some(Think::Off)),
+        _ => json::text(raw),
+    };
+    // Source: ollama api/types.go ThinkValue.
+    match level.as_deref() {
+        Some("low") => Ok(Some(Think::Level("low"))),
+        Some("medium") => Ok(Some(Think::Level("medium"))),
+        Some("high") => Ok(Some(Think::Level("high"))),
+        Some("max") => Ok(Some(Think::Level("max"))),
+        _ => Err(fields.wrong("think", "true, false, \"low\", \"medium\", \"high\" or \"max\"")),
+    }
+}
+
+type Rest = Vec<(String, Raw)>;
+
+/// Options that both dialects have, and the rest.
+fn options(fields: &Fields<'_>) -> Result<(Sampling, Rest), Error> {
+    let mut sampling = Sampling::default();
+    let mut rest = Vec::new();
+    let Some(options) = fields.object("options")? else { return Ok((sampling, rest)) };
+    for (name, raw) in options.iter().filter(|(_, raw)| raw.get() != "null") {
+        let number = || options.number(name);
+        match name {
+            "temperature" => sampling.temperature = number()?,
+            "top_p" => sampling.top_p = number()?,
+            "top_k" => sampling.top_k = number()?,
+            "min_p" => sampling.min_p = number()?,
+            "frequency_penalty" => sampling.frequency_penalty = number()?,
+            "presence_penalty" => sampling.presence_penalty = number()?,
+            "repeat_penalty" => sampling.repeat_penalty = number()?,
+            // Source: ollama api/types.go DefaultOptions: -1 is a random seed, and no limit.
+            "seed" => sampling.seed = number()?.filter(|seed| seed.value() >= 0.0),
+            "num_predict" => {
+                sampling.max_tokens = number()?.filter(|limit: &Number| limit.value() >= 1.0);
+            }
+            "stop" => sampling.stop = stop(&options)?,
+            _ => rest.push((name.to_owned(), raw.to_owned())),
+        }
+    }
+    Ok((sampling, rest))
+}
+
+/// One text or a list of them. Ollama itself takes only the list; OpenAI takes both.
+pub(in crate::dialect) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
+    let wrong = || fields.wrong("stop", "a string or a list of strings");
+    match fields.raw("stop") {
+        None => Ok(Vec::new()),
+        Some(raw) if json::is_list(raw) => {
+            fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
+        }
+        Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
+    }
+}

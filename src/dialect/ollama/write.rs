@@ -1,0 +1,339 @@
+//! Writes requests of the common tongue as Ollama requests.
+
+use crate::{
+    chat::{
+        Call, Completion, Conversation, Format, Message, Native, Number, Request, Sampling, Task,
+        Think, Tool,
+    },
+    dialect::{Operation, Written, json},
+    error::Error,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+#[derive(Serialize)]
+struct Chat<'a> {
+    model: &'a str,
+    messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Offered<'a>>,
+    #[serde(flatten)]
+    common: Common<'a>,
+}
+
+#[derive(Serialize)]
+struct Generate<'a> {
+    model: &'a str,
+    prompt: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suffix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<&'a str>,
+    #[serde(flatten)]
+    common: Common<'a>,
+}
+
+#[derive(Serialize)]
+struct Embed<'a> {
+    model: &'a str,
+    input: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_alive: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Options::is_empty")]
+    options: Options<'a>,
+}
+
+#[derive(Serialize)]
+struct Common<'a> {
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Shape<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think: Option<Depth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_alive: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shift: Option<bool>,
+    #[serde(skip_serializing_if = "Options::is_empty")]
+    options: Options<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shape<'a> {
+    Json(&'static str),
+    Schema(&'a RawValue),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Depth {
+    Switch(bool),
+    Level(&'static str),
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: &'a str,
+    content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Called<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+/// A function call, in requests and in answers.
+#[derive(Serialize)]
+pub(super) struct Called<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    function: CalledFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct CalledFunction<'a> {
+    index: usize,
+    name: &'a str,
+    arguments: Box<RawValue>,
+}
+
+/// A tool on offer; the shape is the same in both dialects.
+#[derive(Serialize)]
+pub(in crate::dialect) struct Offered<'a> {
+    r#type: &'static str,
+    function: OfferedFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct OfferedFunction<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<&'a RawValue>,
+}
+
+/// Options in order; a later one of the same name has already replaced an earlier one.
+struct Options<'a>(Vec<(&'a str, Value<'a>)>);
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value<'a> {
+    Raw(&'a RawValue),
+    Texts(&'a [String]),
+}
+
+pub(super) fn request(request: &Request) -> Result<Written, Error> {
+    let mut dropped = request.dropped.clone();
+    let (operation, body) = match &request.task {
+        Task::Chat(conversation) => (Operation::Chat, chat(request, conversation, &mut dropped)?),
+        Task::Complete(completion) => (Operation::Generate, generate(request, completion)?),
+        Task::Embed(embed) => {
+            let embed = Embed {
+                model: &request.model,
+                input: &embed.input,
+                dimensions: embed.dimensions.as_ref(),
+                truncate: request.native.truncate,
+                keep_alive: request.native.keep_alive.as_deref(),
+                options: Options::new(&request.sampling, &request.native),
+            };
+            (Operation::Embed, json::bytes(&embed))
+        }
+    };
+    Ok(Written { operation, body, dropped })
+}
+
+fn chat(
+    request: &Request,
+    conversation: &Conversation,
+    dropped: &mut Vec<&'static str>,
+) -> Result<bytes::Bytes, Error> {
+    let choice = conversation.tool_choice.as_deref().map(RawValue::get);
+    let mut tools = conversation.tools.iter().map(Offered::full).collect::<Vec<_>>();
+    match choice {
+        None | Some("\"auto\"") => {}
+        Some("\"none\"") => tools.clear(),
+        // Ollama cannot be made to call a function; the tools stay on offer.
+        Some(_) => dropped.push("tool_choice"),
+    }
+    if conversation.parallel_tools == Some(false) && !tools.is_empty() {
+        dropped.push("parallel_tool_calls");
+    }
+    let mut messages = Vec::with_capacity(conversation.messages.len());
+    for (index, message) in conversation.messages.iter().enumerate() {
+        messages.push(said(message, &conversation.messages[..index])?);
+    }
+    Ok(json::bytes(&Chat {
+        model: &request.model,
+        messages,
+        tools,
+        common: common(request, conversation.format.as_ref(), conversation.think.as_ref()),
+    }))
+}
+
+fn generate(request: &Request, completion: &Completion) -> Result<bytes::Bytes, Error> {
+    if completion.prompt.is_empty() {
+        // Ollama takes an empty prompt for "load the model".
+        return Err(Error::BadRequest("prompt must not be empty".into()));
+    }
+    Ok(json::bytes(&Generate {
+        model: &request.model,
+        prompt: &completion.prompt,
+        suffix: completion.suffix.as_deref(),
+        system: completion.system.as_deref(),
+        raw: completion.raw,
+        images: completion.media.iter().map(|media| &*media.base64).collect(),
+        common: common(request, completion.format.as_ref(), completion.think.as_ref()),
+    }))
+}
+
+fn common<'a>(
+    request: &'a Request,
+    format: Option<&'a Format>,
+    think: Option<&'a Think>,
+) -> Common<'a> {
+    Common {
+        stream: request.stream,
+        format: format.map(|format| match format {
+            Format::Json => Shape::Json("json"),
+            Format::Schema(schema) => Shape::Schema(schema),
+        }),
+        think: think.map(|think| match think {
+            Think::Off => Depth::Switch(false),
+            Think::On => Depth::Switch(true),
+            Think::Level(level) => Depth::Level(level),
+        }),
+        keep_alive: request.native.keep_alive.as_deref(),
+        truncate: request.native.truncate,
+        shift: request.native.shift,
+        options: Options::new(&request.sampling, &request.native),
+    }
+}
+
+fn said<'a>(message: &'a Message, before: &'a [Message]) -> Result<Said<'a>, Error> {
+    // Source: ollama openai/openai.go FromChatRequest: the name of the last call with this id.
+    let looked_up = || {
+        let id = message.call_id.as_deref()?;
+        let mut calls = before.iter().rev().flat_map(|message| message.calls.iter().rev());
+        calls.find(|call| call.id.as_deref() == Some(id)).map(|call| call.name.as_str())
+    };
+    let calls = message.calls.iter().enumerate();
+    Ok(Said {
+        role: &message.role,
+        content: &message.text,
+        thinking: message.thinking.as_deref(),
+        images: message.media.iter().map(|media| &*media.base64).collect(),
+        tool_calls: calls
+            .map(|(index, call)| {
+                Called::new(index, call)
+                    .ok_or_else(|| Error::BadRequest("invalid tool call arguments".into()))
+            })
+            .collect::<Result<_, _>>()?,
+        tool_name: message.tool_name.as_deref().or_else(looked_up),
+        tool_call_id: message.call_id.as_deref(),
+    })
+}
+
+// === impl Called ===
+
+impl<'a> Called<'a> {
+    /// `None` when the arguments are no JSON object.
+    pub(super) fn new(index: usize, call: &'a Call) -> Option<Self> {
+        let arguments = call.arguments.trim();
+        let arguments = if arguments.is_empty() { "{}" } else { arguments };
+        let valid: &RawValue = serde_json::from_str(arguments).ok()?;
+        if !valid.get().starts_with('{') {
+            return None;
+        }
+        let arguments = RawValue::from_string(json::compact(valid.get())).ok()?;
+        let function = CalledFunction { index, name: &call.name, arguments };
+        Some(Self { id: call.id.as_deref(), function })
+    }
+}
+
+// === impl Offered ===
+
+impl<'a> Offered<'a> {
+    /// As OpenAI takes it.
+    pub(in crate::dialect) fn new(tool: &'a Tool) -> Self {
+        let function = OfferedFunction {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters: tool.parameters.as_deref(),
+            strict: tool.strict.as_deref(),
+        };
+        Self { r#type: "function", function }
+    }
+
+    /// As Ollama takes it: with parameters, and without `strict`.
+    fn full(tool: &'a Tool) -> Self {
+        let mut offered = Self::new(tool);
+        offered.function.strict = None;
+        if offered.function.parameters.is_none() {
+            offered.function.parameters =
+                serde_json::from_str(r#"{"type":"object","properties":{}}"#).ok();
+        }
+        offered
+    }
+}
+
+// === impl Options ===
+
+impl<'a> Options<'a> {
+    fn new(sampling: &'a Sampling, native: &'a Native) -> Self {
+        let mut list = Vec::new();
+        for (name, number) in [
+            ("temperature", &sampling.temperature),
+            ("top_p", &sampling.top_p),
+            ("top_k", &sampling.top_k),
+            ("min_p", &sampling.min_p),
+            ("frequency_penalty", &sampling.frequency_penalty),
+            ("presence_penalty", &sampling.presence_penalty),
+            ("repeat_penalty", &sampling.repeat_penalty),
+            ("seed", &sampling.seed),
+            ("num_predict", &sampling.max_tokens),
+        ] {
+            list.extend(number.as_ref().map(|number| (name, Value::Raw(number.as_raw()))));
+        }
+        if !sampling.stop.is_empty() {
+            list.push(("stop", Value::Texts(&sampling.stop)));
+        }
+        for (name, raw) in &native.options {
+            list.retain(|(known, _)| known != name);
+            list.push((name, Value::Raw(raw)));
+        }
+        Self(list)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Options<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,150 @@
+//! Writes the messages of a conversation as OpenAI takes them, every tool result beside its call.
+
+use crate::{
+    chat::{Media, Message},
+    dialect::Quirks,
+    error::Error,
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(super) struct Said<'a> {
+    role: &'a str,
+    content: Content<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Called<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    None,
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: Url },
+    InputAudio { input_audio: Audio<'a> },
+}
+
+#[derive(Serialize)]
+struct Url {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct Audio<'a> {
+    data: &'a str,
+    format: &'a str,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    id: String,
+    r#type: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+/// A call that waits for its result.
+struct Open<'a> {
+    id: String,
+    name: &'a str,
+}
+
+pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>>, Error> {
+    let mut open = Vec::new();
+    messages
+        .iter()
+        .enumerate()
+        .map(|(index, message)| {
+            let tool_calls = called(index, message);
+            if message.role != "tool" {
+                open = tool_calls
+                    .iter()
+                    .map(|call| Open { id: call.id.clone(), name: call.function.name })
+                    .collect();
+            }
+            Ok(Said {
+                role: &message.role,
+                content: content(message),
+                // Who understands the other extras shows its own reasoning again; OpenAI refuses it.
+                reasoning: message.thinking.as_deref().filter(|_| quirks.sampling_extras),
+                tool_call_id: answered(message, &mut open)?,
+                tool_calls,
+            })
+        })
+        .collect()
+}
+
+fn content(message: &Message) -> Content<'_> {
+    let text = message.text.as_str();
+    if message.media.is_empty() {
+        return match text {
+            "" if !message.calls.is_empty() => Content::None,
+            text => Content::Text(text),
+        };
+    }
+    let mut parts = Vec::with_capacity(message.media.len() + 1);
+    if !text.is_empty() {
+        parts.push(Part::Text { text });
+    }
+    parts.extend(message.media.iter().map(part));
+    Content::Parts(parts)
+}
+
+fn part(media: &Media) -> Part<'_> {
+    match media.mime.strip_prefix("audio/") {
+        Some(format) => Part::InputAudio { input_audio: Audio { data: &media.base64, format } },
+        None => {
+            let url = format!("data:{};base64,{}", media.mime, media.base64);
+            Part::ImageUrl { image_url: Url { url } }
+        }
+    }
+}
+
+fn called(index: usize, message: &Message) -> Vec<Called<'_>> {
+    let calls = message.calls.iter().enumerate();
+    calls
+        .map(|(number, call)| Called {
+            // From its place alone, so that the next turn names it the same; nine letters and
+            // digits, because Mistral takes nothing else.
+            id: call.id.clone().unwrap_or_else(|| format!("call{index:03}{number:02}")),
+            r#type: "function",
+            function: Function { name: &call.name, arguments: &call.arguments },
+        })
+        .collect()
+}
+
+/// The id of the call that a tool's message answers.
+fn answered(message: &Message, open: &mut Vec<Open<'_>>) -> Result<Option<String>, Error> {
+    if message.role != "tool" {
+        return Ok(None);
+    }
+    if let Some(id) = &message.call_id {
+        open.retain(|call| call.id != *id);
+        return Ok(Some(id.clone()));
+    }
+    // Source: ollama docs/capabilities/tool-calling.mdx: results come with the function's name, or in order.
+    let at = match &message.tool_name {
+        Some(name) => open.iter().position(|call| call.name == name),
+        None => (!open.is_empty()).then_some(0),
+    };
+    match at {
+        Some(at) => Ok(Some(open.remove(at).id)),
+        None => Err(Error::BadRequest("tool message without matching tool call".into())),
+    }
+}

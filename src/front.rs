@@ -1,0 +1,114 @@
+//! The face to the client: names the dialect, reads the ask, signs the answer, and renders errors.
+//!
+//! Three pieces of it stand in the stack: [`NameLayer`] right below the log (method and path alone say which
+//! dialect this is), [`AskLayer`] below the buffer (a whole body is read once), and [`Errors`] as the render of
+//! the rescue layer.
+
+mod ask;
+mod name;
+
+pub(crate) use self::name::attempts_line;
+pub use self::{
+    ask::{AskLayer, Asking},
+    name::{NameLayer, Naming},
+};
+
+use crate::{
+    dialect::{Dialect, Operation, ollama::OLLAMA, openai::OPENAI},
+    error::Error,
+    record::Record,
+};
+use bytes::Bytes;
+use http::{
+    Extensions, HeaderValue, Method, Request, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use unigate_layers::rescue::Render;
+
+/// Which dialect the client speaks and what it wants done; pinned to the request by [`NameLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Front {
+    /// The dialect of the path; Ollama's for paths that belong to nobody, since that is whose place we take.
+    pub dialect: &'static dyn Dialect,
+    /// The operation; `None` for a path that no dialect knows.
+    pub operation: Option<Operation>,
+}
+
+impl Front {
+    /// Names a request by its method and path.
+    pub fn name(method: &Method, path: &str) -> Self {
+        let known: [&'static dyn Dialect; 2] = [&OLLAMA, &OPENAI];
+        for dialect in known {
+            if let Some(operation) = dialect.operation(method, path) {
+                return Self { dialect, operation: Some(operation) };
+            }
+        }
+        let openai = path == "/v1" || path.starts_with("/v1/");
+        Self { dialect: if openai { &OPENAI } else { &OLLAMA }, operation: None }
+    }
+
+    /// What was pinned to a request; an unknown path in Ollama's dialect when nothing was.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self { dialect: &OLLAMA, operation: None })
+    }
+
+    /// Whether the path is one of the gateway's own.
+    pub fn is_own(path: &str) -> bool {
+        matches!(path, "/health" | "/healthz" | "/livez" | "/readyz" | "/metrics" | "/unigate")
+            || path.starts_with("/unigate/")
+    }
+}
+
+/// The ask, when a whole body said it; pinned to the request by [`AskLayer`].
+pub use crate::dialect::Ask;
+
+/// Who was let in: the digest of their key, absent when no key is configured. Pinned to the request by access.
+///
+/// The cache keeps one client's answers from another by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub [u8; 32]);
+
+/// The router's word that nothing can serve this request. The leaf returns it as its error.
+#[derive(Clone, Debug)]
+pub struct Refusal(pub Error);
+
+/// Renders errors in the dialect of whoever asked; for [`unigate_layers::rescue::RescueLayer`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Errors;
+
+impl<B> Render<B, Error> for Errors {
+    type Seen = (Front, Option<Record>);
+
+    fn see(&self, request: &Request<B>) -> Self::Seen {
+        (Front::of(request.extensions()), request.extensions().get().cloned())
+    }
+
+    fn render(&self, (front, record): Self::Seen, error: Error) -> Response<Bytes> {
+        render(front, record.as_ref(), &error)
+    }
+}
+
+/// An error as a response in the client's dialect; the record learns of it.
+pub fn render(front: Front, record: Option<&Record>, error: &Error) -> Response<Bytes> {
+    let mut status = error.status();
+    // Ollama's command line turns every 401 into "sign in to ollama.com" and drops the message.
+    if status == http::StatusCode::UNAUTHORIZED && front.dialect.name() == "ollama" {
+        status = http::StatusCode::FORBIDDEN;
+    }
+    if let Some(record) = record {
+        let _ = record.fault.set((error.code(), error.to_string()));
+    }
+    let id = record.map_or("", |record| &record.id);
+    let mut response = Response::new(front.dialect.error(error, id));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(after) = error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    }
+    // The gateway has spent its own attempts: an SDK that retries would multiply them.
+    if matches!(error, Error::AllFailed { .. } | Error::Loop { .. }) {
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    response
+}

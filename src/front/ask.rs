@@ -1,0 +1,152 @@
+//! Reads what the client wants from a whole body, once, and refuses what cannot be read.
+
+use super::{Front, render};
+use crate::{
+    dialect::{Ask, Operation},
+    error::Error,
+    record::Record,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use pin_project_lite::pin_project;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+use unigate_layers::body::Replay;
+
+/// Pins an [`Ask`] to each request whose body is whole and says one.
+///
+/// A body that is still streaming (an upload, or one above the buffer's limit) has no ask and passes. A whole one
+/// that is not what its operation takes is answered with 400 in the client's dialect.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AskLayer;
+
+/// The service of [`AskLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<S> {
+    inner: S,
+}
+
+pin_project! {
+    /// The future of [`Asking`].
+    #[project = AskFutureProj]
+    #[derive(Debug)]
+    pub enum ResponseFuture<F> {
+        /// Asked: the answer is the inner service's.
+        Inner {
+            #[pin]
+            inner: F
+        },
+        /// Refused.
+        Refused {
+            response: Option<Response<Bytes>>
+        },
+    }
+}
+
+// === impl AskLayer ===
+
+impl<S> Layer<S> for AskLayer {
+    type Service = Asking<S>;
+
+    fn layer(&self, inner: S) -> Asking<S> {
+        Asking { inner }
+    }
+}
+
+// === impl Asking ===
+
+impl<S, B, R> Service<Request<B>> for Asking<S>
+where
+    B: Replay,
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<Either<Full<Bytes>, R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let front = Front::of(request.extensions());
+        keep_prompt(&request);
+        match read(front, &request) {
+            Ok(Some(ask)) => {
+                let record = Record::of(request.extensions_mut());
+                if let Some(model) = &ask.model {
+                    let _ = record.asked.set(model.clone());
+                }
+                let _ = record.streamed.set(ask.stream);
+                request.extensions_mut().insert(ask);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let record = Record::of(request.extensions_mut());
+                return ResponseFuture::Refused {
+                    response: Some(render(front, Some(&record), &error)),
+                };
+            }
+        }
+        ResponseFuture::Inner { inner: self.inner.call(request) }
+    }
+}
+
+/// The log may want the text; here is the first place that has it whole.
+fn keep_prompt<B: Replay>(request: &Request<B>) {
+    const MAX_TEXT: usize = 64 * 1024;
+    if let Some(record) = request.extensions().get::<Record>()
+        && record.keep_prompt.get().is_some()
+        && let Some(body) = request.body().bytes()
+    {
+        let text = String::from_utf8_lossy(&body[..body.len().min(MAX_TEXT)]).into_owned();
+        let _ = record.prompt.set(text);
+    }
+}
+
+fn read<B: Replay>(front: Front, request: &Request<B>) -> Result<Option<Ask>, Error> {
+    let (Some(operation), Some(body)) = (front.operation, request.body().bytes()) else {
+        return Ok(None);
+    };
+    match operation {
+        Operation::Chat
+        | Operation::Generate
+        | Operation::Embed
+        | Operation::EmbedOne
+        | Operation::Pull => front.dialect.ask(operation, body).map(Some),
+        Operation::Model if request.method() == http::Method::POST => {
+            front.dialect.ask(operation, body).map(Some)
+        }
+        Operation::Other | Operation::Manage if !body.is_empty() => {
+            front.dialect.ask(operation, body).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+// === impl ResponseFuture ===
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<Either<Full<Bytes>, R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AskFutureProj::Inner { inner } => {
+                Poll::Ready(ready!(inner.poll(cx)).map(|response| response.map(Either::Right)))
+            }
+            AskFutureProj::Refused { response } => {
+                let response = response.take().expect("polled once after it is ready");
+                Poll::Ready(Ok(response.map(|body| Either::Left(Full::new(body)))))
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The architecture: a configuration becomes the stack, read from top to bottom as the path of a request.
+//!
+//! This is the only file that knows the order.
+
+use crate::{
+    access::AccessLayer,
+    cache::ChatKey,
+    config::{Config, Secret},
+    dialect::Operation,
+    discovery::Discovery,
+    front::{AskLayer, Errors, Front, NameLayer},
+    local::LocalLayer,
+    log::{LogRow, Rows},
+    provider::Provider,
+    retry::Worth,
+    route::{Addresses, Router},
+    upstream::{Address, BoxError, Probe, Upstreams},
+};
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
+use unigate_layers::{
+    buffer::{BufferLayer, is_json},
+    cache::{AnyStore, CacheLayer},
+    log::LogLayer,
+    rescue::RescueLayer,
+    retry::{Budget, Fallback},
+    rewrite::RewriteLayer,
+    route::RouteLayer,
+    sqlite::SqliteLog,
+};
+
+/// A whole gateway: one value that can be cloned for each connection, and swapped for another.
+pub type Gateway = BoxCloneSyncService<Request<Incoming>, Response<Answer>, Infallible>;
+
+/// The body of an answer, whoever made it.
+pub type Answer = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What outlives a reload: the stores, and what is known of the upstreams.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// Where rows go; `None`: nothing is logged.
+    pub log: Option<SqliteLog<LogRow>>,
+    /// Where answers are kept; `None`: nothing is cached.
+    pub store: Option<AnyStore>,
+    /// What the upstreams have.
+    pub discovery: Discovery,
+    /// This process's name in `Via`, by which it knows its own requests.
+    pub instance: Arc<str>,
+}
+
+/// Builds the stack. Connects to nothing.
+///
+/// # Errors
+/// One line for each thing that cannot be used as configured.
+pub fn build(config: &Config, resources: &Resources) -> Result<Gateway, Vec<String>> {
+    let upstreams = Upstreams::new(config, &resources.instance)?;
+    let discovery = resources.discovery.clone();
+    let one = |error: String| vec![error];
+    let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
+    let access = access(config)?;
+    let revision = serde_json::to_vec(&(&config.models, &config.aliases, &config.route))
+        .map_err(|error| vec![error.to_string()])?;
+    let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
+        .routing(&revision, router.headers())
+        .sampled_streams(config.cache.sampled_streams)
+        .fallbacks(config.cache.fallbacks);
+    let local = LocalLayer::new(discovery, Probe::new(config), router.rules(), is_ollama(config));
+    let rows = resources.log.clone().map(|log| Rows::new(log).prompts(config.log.prompts));
+
+    let stack = ServiceBuilder::new()
+        // The seam: above it there is one body type, whoever answered.
+        .map_response(|response: Response<_>| response.map(BodyExt::boxed_unsync))
+        // Above everything: whatever happens below, exactly one row.
+        .layer(LogLayer::new(rows))
+        // Which dialect, which operation, from method and path alone; signs every answer on its way up.
+        .layer(NameLayer)
+        // Host, origin, key: refused before a byte of the body is read.
+        .layer(access)
+        // JSON bodies become whole; uploads keep streaming.
+        .layer(BufferLayer::new(config.server.max_body_bytes).when(is_read))
+        // Which model, streamed or not: read once, from a whole body.
+        .layer(AskLayer)
+        // Above the route: the key is what was asked, not what was chosen.
+        .layer(
+            CacheLayer::new(resources.store.clone(), key)
+                .max_entry_bytes(config.cache.max_entry_bytes),
+        )
+        // Above all that can fail: from here up there are only responses.
+        .layer(RescueLayer::new(Errors))
+        // Decides where and which model, and why.
+        .layer(RouteLayer::new(router))
+        // Lists and details that no single upstream could answer; nothing there is worth a retry.
+        .layer(local)
+        // The same target again, then the next one, until something meaningful has come.
+        .layer(RetryLayer::new(fallback(config)))
+        // Applies the decision of this attempt: address and model, by splice.
+        .layer(RewriteLayer::new().fields(&["model", "name"]))
+        // Translates if it must, sends, peeks, streams.
+        .service(upstreams);
+    Ok(BoxCloneSyncService::new(stack))
+}
+
+/// Where each upstream lives.
+///
+/// # Errors
+/// One line for each address that is none.
+pub fn addresses(config: &Config) -> Result<Addresses, Vec<String>> {
+    let mut known = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, upstream) in &config.upstream {
+        match Address::of(name, upstream) {
+            Ok(at) => drop(known.insert(name.as_str().into(), (at.scheme, at.authority))),
+            Err(why) => errors.push(format!("upstream.{name}: {why}")),
+        }
+    }
+    let home = config.default_upstream();
+    match home {
+        Some(home) if errors.is_empty() => Ok(Addresses::new(home, known)),
+        Some(_) => Err(errors),
+        None => Err(vec!["no upstream is configured".into()]),
+    }
+}
+
+fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
+    let server = &config.server;
+    let keys: Result<Vec<Secret>, String> = server.keys.iter().map(|key| key.read()).collect();
+    let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
+    let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
+    let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+}
+
+fn fallback(config: &Config) -> Fallback<Worth> {
+    let retry = &config.retry;
+    let budget = Budget::new(retry.budget_percent, RETRIES_PER_S, Duration::from_secs(10));
+    Fallback::new(Worth)
+        .tries_per_target(retry.tries)
+        .backoff(Duration::from_millis(retry.backoff_ms), Duration::from_secs(1))
+        .deadline(Duration::from_secs(retry.deadline_s))
+        .budget(Arc::new(budget))
+}
+
+/// Retries that the budget always has, however few requests there are: one person at one machine.
+const RETRIES_PER_S: u32 = 2;
+
+/// Whether a body is to be read whole. Bodies that nothing looks into, model files above all, keep streaming.
+fn is_read(head: &request::Parts) -> bool {
+    match Front::of(&head.extensions).operation {
+        // Ollama's clients may send JSON as anything.
+        Some(
+            Operation::Chat
+            | Operation::Generate
+            | Operation::Embed
+            | Operation::EmbedOne
+            | Operation::Model
+            | Operation::Pull
+            | Operation::Manage,
+        ) => true,
+        Some(Operation::Other) => is_json(head),
+        _ => false,
+    }
+}
+
+fn is_ollama(config: &Config) -> bool {
+    let home = config.default_upstream().unwrap_or_default();
+    let provider = config.upstream.get(home).and_then(|home_up| Provider::of(home, home_up).ok());
+    provider.is_some_and(|provider| provider.dialect.name() == "ollama")
+}

@@ -1,0 +1,173 @@
+//! The accept loop and the way to stop it, generic over any service.
+//!
+//! HTTP/1.1 and cleartext HTTP/2 on one port. The caller owns the listener and the reason to stop.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tower_service::Service;
+
+/// The listener's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; more wait in the system's queue. Default 1024.
+    pub connections: usize,
+    /// How long a connection may take to say its first byte. Default 10 s.
+    pub first_byte: Duration,
+    /// How long the head of a request may take, idle connections included. Default 10 s.
+    pub head: Duration,
+    /// How long running requests get to finish once the gateway stops. Default 30 s.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            first_byte: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request had its answer.
+    All,
+    /// The time was up, and this many connections were cut.
+    Cut(usize),
+}
+
+/// The most headers a request may have. Source: FAULTS 6.1.
+const MAX_HEADERS: usize = 100;
+
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Serves until `shutdown`, then lets what is running finish for `limits.drain`; `hurry` cuts that short.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
+) -> Drained
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let server = Arc::new(server(limits));
+    let graceful = GracefulShutdown::new();
+    let (closing, closed) = watch::channel(());
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await.expect("never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            next = next => next,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                // No descriptors left, most likely: accepting again at once would only spin.
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+                continue;
+            }
+        };
+        pause = Duration::from_millis(50);
+        let _ = stream.set_nodelay(true);
+        let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
+        let mut closed = closed.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            // Who has not said a byte when the gateway stops is not waited for.
+            let speaks = tokio::select! {
+                speaks = speaks(&stream, limits.first_byte) => speaks,
+                _ = closed.changed() => false,
+            };
+            if !speaks {
+                return;
+            }
+            let service = TowerToHyperService::new(service);
+            let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
+                tracing::debug!(%error, "connection ended with an error");
+            }
+        });
+    }
+    drop(listener);
+    drop(closing);
+    let running = graceful.count();
+    if running > 0 {
+        tracing::info!(connections = running, "draining");
+    }
+    // Counted before the wait: the shutdown consumes the count.
+    let left = || limits.connections - places.available_permits();
+    tokio::select! {
+        () = graceful.shutdown() => Drained::All,
+        () = tokio::time::sleep(limits.drain) => Drained::Cut(left()),
+        () = hurry => Drained::Cut(left()),
+    }
+}
+
+fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(16 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    server
+}
+
+/// Whether the client says anything in time; a connection that never does holds its place no longer.
+async fn speaks(stream: &TcpStream, patience: Duration) -> bool {
+    let mut byte = [0];
+    matches!(tokio::time::timeout(patience, stream.peek(&mut byte)).await, Ok(Ok(1)))
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,293 @@
+//! What the gateway answers itself, because no single upstream could: lists over all of them, virtual models, its own health.
+//!
+//! It stands below the route, which decides what is answered here (the target named [`SELF`]), and above the
+//! retries, since there is nothing to try again.
+
+use crate::{
+    catalog::{Catalog, Listing, Source, State},
+    dialect::Operation,
+    discovery::Discovery,
+    error::Error,
+    front::{Ask, Front, render},
+    models, pick,
+    record::Record,
+    route::{SELF, virtual_rule},
+    upstream::Probe,
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+    request,
+};
+use http_body_util::{Either, Full};
+use serde_json::json;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+use unigate_layers::notes::Target;
+
+/// Answers what targets the gateway itself; passes on everything else.
+#[derive(Clone, Debug)]
+pub struct LocalLayer {
+    desk: Arc<Desk>,
+}
+
+/// The service of [`LocalLayer`].
+#[derive(Clone, Debug)]
+pub struct Local<S> {
+    inner: S,
+    desk: Arc<Desk>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    discovery: Discovery,
+    probe: Probe,
+    rules: Vec<String>,
+    tagged_home: bool,
+}
+
+/// The version told where no Ollama tells one: the newest whose routes are served.
+const VERSION: &str = "0.24.0";
+
+// === impl LocalLayer ===
+
+impl LocalLayer {
+    /// `rules` are the names that may stand behind `auto:`; `tagged_home` says whether the default upstream is an Ollama.
+    pub fn new(discovery: Discovery, probe: Probe, rules: Vec<String>, tagged_home: bool) -> Self {
+        Self { desk: Arc::new(Desk { discovery, probe, rules, tagged_home }) }
+    }
+}
+
+impl<S> Layer<S> for LocalLayer {
+    type Service = Local<S>;
+
+    fn layer(&self, inner: S) -> Local<S> {
+        Local { inner, desk: self.desk.clone() }
+    }
+}
+
+// === impl Local ===
+
+impl<S, B, R> Service<Request<B>> for Local<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    R: 'static,
+{
+    type Response = Response<Either<Full<Bytes>, R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let here = Target::of(&request).is_some_and(|target| &*target.upstream == SELF);
+        if !here {
+            let answer = self.inner.call(request);
+            return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
+        }
+        let desk = self.desk.clone();
+        let (mut head, _) = request.into_parts();
+        Box::pin(async move {
+            let response = match desk.answer(&head).await {
+                Ok(response) => response,
+                Err(error) => {
+                    let record = Record::of(&mut head.extensions);
+                    render(Front::of(&head.extensions), Some(&record), &error)
+                }
+            };
+            Ok(response.map(|body| Either::Left(Full::new(body))))
+        })
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    async fn answer(&self, head: &request::Parts) -> Result<Response<Bytes>, Error> {
+        let path = head.uri.path();
+        if Front::is_own(path) {
+            return self.own(head.method.clone(), path);
+        }
+        let front = Front::of(&head.extensions);
+        let openai = front.dialect.name() == "openai";
+        let home = self.discovery.home();
+        match front.operation {
+            Some(Operation::Root) => Ok(text("Ollama is running")),
+            Some(Operation::Version) => {
+                let catalog = self.discovery.catalog();
+                let version = match catalog.upstreams.get(home).map(|listing| &listing.state) {
+                    Some(State::Up { version: Some(version) }) => version.clone(),
+                    _ => VERSION.to_owned(),
+                };
+                Ok(json_body(json!({ "version": version }).to_string()))
+            }
+            Some(Operation::Models) => {
+                let catalog = self.fresh().await?;
+                Ok(json_body(match openai {
+                    true => models::list(&catalog, home, &self.rules),
+                    false => models::tags(&catalog, home, &self.rules),
+                }))
+            }
+            Some(Operation::Loaded) if self.tagged_home => {
+                let ps = self.probe.get(home, "/api/ps").await;
+                ps.map(json_body).map_err(|why| Error::Connect { upstream: home.into(), why })
+            }
+            Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),
+            Some(Operation::Pull) => {
+                let stream = head.extensions.get::<Ask>().is_some_and(|ask| ask.stream);
+                let mut response = json_body(models::pulled(stream));
+                if stream {
+                    let kind = HeaderValue::from_static("application/x-ndjson");
+                    response.headers_mut().insert(CONTENT_TYPE, kind);
+                }
+                Ok(response)
+            }
+            Some(Operation::Model) => {
+                let asked = head.extensions.get::<Ask>().and_then(|ask| ask.model.as_deref());
+                match asked {
+                    Some(name) => self.show(name),
+                    None => self.detail(path.strip_prefix("/v1/models/").unwrap_or(path)).await,
+                }
+            }
+            _ => Err(Error::Internal(format!("{path} is not answered here"))),
+        }
+    }
+
+    /// What there is right now: a model that was just pulled is in the next list.
+    async fn fresh(&self) -> Result<Arc<Catalog>, Error> {
+        let catalog = self.discovery.refresh().await;
+        let home = self.discovery.home();
+        let down =
+            catalog.upstreams.values().all(|listing| matches!(listing.state, State::Down(_)));
+        let empty = catalog.upstreams.values().all(|listing| listing.models.is_empty());
+        match catalog.upstreams.get(home) {
+            Some(Listing { state: State::Down(why), .. }) if down && empty => {
+                Err(Error::Connect { upstream: home.into(), why: why.clone() })
+            }
+            _ => Ok(catalog),
+        }
+    }
+
+    async fn detail(&self, id: &str) -> Result<Response<Bytes>, Error> {
+        let id = decoded(id);
+        let home = self.discovery.home();
+        let known = models::detail(&self.discovery.catalog(), home, &self.rules, &id);
+        let body = match known {
+            Some(body) => Some(body),
+            None => models::detail(&*self.fresh().await?, home, &self.rules, &id),
+        };
+        body.map(json_body).ok_or_else(|| self.unknown(&id))
+    }
+
+    fn show(&self, name: &str) -> Result<Response<Bytes>, Error> {
+        let catalog = self.discovery.catalog();
+        let name = match virtual_rule(name) {
+            Some(_) => catalog.picks.as_ref().map_or("", |picks| &picks.default),
+            None => name,
+        };
+        let mut listed = catalog.upstreams.values().flat_map(|listing| &listing.models);
+        let model = listed.find(|model| &*model.name == name);
+        model.map(|model| json_body(models::show(model))).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let catalog = self.discovery.catalog();
+        let mut message = format!("model '{name}' not found");
+        if let Some(closest) = pick::closest(name, catalog.names()) {
+            message.push_str(&format!("; closest: {closest}"));
+        }
+        Error::ModelNotFound(message)
+    }
+
+    fn own(&self, method: Method, path: &str) -> Result<Response<Bytes>, Error> {
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Error::MethodNotAllowed(format!("{path} takes GET only")));
+        }
+        match path {
+            "/health" | "/healthz" | "/livez" => Ok(json_body(r#"{"status":"ok"}"#)),
+            "/readyz" => Ok(self.ready()),
+            _ => Err(Error::NotFound(format!(
+                "nothing is at {path}; the gateway's own paths are /health, /livez and /readyz"
+            ))),
+        }
+    }
+
+    fn ready(&self) -> Response<Bytes> {
+        let catalog = self.discovery.catalog();
+        let state = |listing: &Listing| match &listing.state {
+            State::Unknown => json!("not asked so far"),
+            State::Up { version } => {
+                json!({ "up": true, "version": version, "models": listing.models.len() })
+            }
+            State::Down(why) => json!({ "up": false, "why": why }),
+        };
+        let upstreams: serde_json::Map<_, _> = catalog
+            .upstreams
+            .iter()
+            .map(|(name, listing)| (name.to_string(), state(listing)))
+            .collect();
+        let up = catalog.upstreams.values().any(|l| matches!(l.state, State::Up { .. }));
+        let word = if up { "ready" } else { "no upstream answers" };
+        let mut response = json_body(json!({ "status": word, "upstreams": upstreams }).to_string());
+        if !up {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    }
+}
+
+fn json_body(body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    let kind = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn text(body: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// `%2F` and its like undone: ids have slashes, and SDKs differ in whether they escape them.
+fn decoded(id: &str) -> String {
+    let mut out = Vec::with_capacity(id.len());
+    let bytes = id.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        match bytes[at..] {
+            [b'%', high, low, ..] if hex(high).is_some() && hex(low).is_some() => {
+                out.push((hex(high).unwrap_or(0) * 16 + hex(low).unwrap_or(0)) as u8);
+                at += 3;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_escaped_id_is_the_id_it_means() {
+        assert_eq!(super::decoded("hf.co%2Fa%2fb:Q4"), "hf.co/a/b:Q4");
+        assert_eq!(super::decoded("50%"), "50%");
+        assert_eq!(super::decoded("%zz%4"), "%zz%4");
+    }
+}

@@ -1,0 +1,154 @@
+//! A table: which kinds of upstream there are, where they live, and what each does differently.
+
+use crate::{
+    config,
+    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
+};
+
+/// A kind of upstream: one row of [`PROVIDERS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Provider {
+    /// The name in `upstream.<x>.provider`, in kebab case.
+    pub name: &'static str,
+    /// Where it lives when the configuration does not say; empty where it must say.
+    pub url: &'static str,
+    /// The dialect of its own management and list routes.
+    pub dialect: &'static dyn Dialect,
+    /// Seconds to connect.
+    pub connect_s: f64,
+    /// Seconds until the first meaningful event. A local model may have to be loaded first.
+    pub first_byte_s: f64,
+    /// Seconds of silence inside a stream.
+    pub idle_s: f64,
+    /// Seconds for the whole answer.
+    pub total_s: f64,
+    /// What it does differently from others of its dialect.
+    pub quirks: Quirks,
+}
+
+const PLAIN: Quirks =
+    Quirks { max_completion_tokens: false, sampling_extras: false, reasoning_effort: false };
+
+const LOCAL: Provider = Provider {
+    name: "",
+    url: "",
+    dialect: &OPENAI,
+    connect_s: 3.0,
+    first_byte_s: 600.0,
+    idle_s: 120.0,
+    total_s: 3600.0,
+    quirks: PLAIN,
+};
+
+const CLOUD: Provider =
+    Provider { connect_s: 5.0, first_byte_s: 120.0, idle_s: 60.0, total_s: 1800.0, ..LOCAL };
+
+/// Every provider that can be named in the configuration.
+///
+/// Source of the addresses: each provider's own API reference, as of 2026-11.
+pub const PROVIDERS: &[Provider] = &[
+    Provider { name: "ollama", url: "http://127.0.0.1:11434", dialect: &OLLAMA, ..LOCAL },
+    Provider {
+        name: "openai",
+        url: "https://api.openai.com/v1",
+        quirks: Quirks { max_completion_tokens: true, reasoning_effort: true, ..PLAIN },
+        ..CLOUD
+    },
+    Provider { name: "openai-compatible", ..CLOUD },
+    Provider {
+        name: "vllm",
+        url: "http://127.0.0.1:8000/v1",
+        quirks: Quirks { sampling_extras: true, reasoning_effort: true, ..PLAIN },
+        ..LOCAL
+    },
+    Provider {
+        name: "llamacpp",
+        url: "http://127.0.0.1:8080/v1",
+        quirks: Quirks { sampling_extras: true, ..PLAIN },
+        ..LOCAL
+    },
+    Provider { name: "lmstudio", url: "http://127.0.0.1:1234/v1", ..LOCAL },
+    Provider { name: "groq", url: "https://api.groq.com/openai/v1", ..CLOUD },
+    Provider {
+        name: "openrouter",
+        url: "https://openrouter.ai/api/v1",
+        quirks: Quirks { reasoning_effort: true, ..PLAIN },
+        ..CLOUD
+    },
+    Provider { name: "mistral", url: "https://api.mistral.ai/v1", ..CLOUD },
+    Provider {
+        name: "deepseek",
+        url: "https://api.deepseek.com/v1",
+        first_byte_s: 1800.0,
+        ..CLOUD
+    },
+    Provider { name: "together", url: "https://api.together.xyz/v1", ..CLOUD },
+    Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
+    Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
+];
+
+impl Provider {
+    /// The row of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROVIDERS.iter().find(|provider| provider.name == name)
+    }
+
+    /// The row that a configured upstream means: its `provider`, or its own name.
+    ///
+    /// # Errors
+    /// The known names, when there is no such row.
+    pub fn of(name: &str, upstream: &config::Upstream) -> Result<&'static Self, String> {
+        let wanted = if upstream.provider.is_empty() { name } else { &upstream.provider };
+        Self::named(wanted).ok_or_else(|| {
+            let known: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
+            format!("unknown provider {wanted:?} (known: {})", known.join(", "))
+        })
+    }
+
+    /// The dialect to speak for an operation that the client asks for in `client`.
+    ///
+    /// An Ollama is asked for chats, completions and embeddings in its own dialect, because its `/v1` loses
+    /// things (mid-stream errors, `max_completion_tokens`, `num_ctx`); `chat` overrides that. What has no
+    /// native form goes through as it came, since an Ollama serves `/v1` too.
+    pub fn speaks(
+        &self,
+        client: &'static dyn Dialect,
+        operation: Operation,
+        chat: Option<&'static dyn Dialect>,
+    ) -> &'static dyn Dialect {
+        match operation {
+            Operation::Chat | Operation::Generate | Operation::Embed => {
+                chat.unwrap_or(self.dialect)
+            }
+            Operation::EmbedOne => self.dialect,
+            _ if self.name == "ollama" => client,
+            _ => self.dialect,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_kebab_case_and_addresses_parse() {
+        for (at, provider) in PROVIDERS.iter().enumerate() {
+            let name = provider.name;
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+            assert!(PROVIDERS[at + 1..].iter().all(|other| other.name != name), "{name} twice");
+            if !provider.url.is_empty() {
+                let uri: http::Uri = provider.url.parse().unwrap();
+                assert!(uri.authority().is_some() && uri.scheme().is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_openai_client_is_translated_for_an_ollama_unless_told_otherwise() {
+        let ollama = Provider::named("ollama").unwrap();
+        assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
+        assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
+        assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
+    }
+}

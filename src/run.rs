@@ -1,0 +1,216 @@
+//! The running program: opens the stores, binds, serves, reloads, drains.
+
+mod banner;
+mod reload;
+
+pub use self::banner::Banner;
+
+use self::reload::{Reload, Swap};
+use crate::{
+    config::{Config, Loaded},
+    discovery::Discovery,
+    gateway::{self, Resources},
+    listen::{self, Drained, Limits},
+    log::LogRow,
+};
+use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
+use tokio::{net::TcpListener, sync::watch};
+use unigate_layers::{
+    cache::AnyStore,
+    memory::MemoryStore,
+    redis::{RedisOptions, RedisStore},
+    sqlite::{SqliteLog, SqliteOptions},
+};
+
+/// Why the program could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration is valid by itself but cannot be used here; one line each.
+    Config(Vec<String>),
+    /// The address cannot be listened on.
+    Bind {
+        /// As configured.
+        listen: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// How long the log may take to write its last rows.
+const LOG_DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs the gateway until `SIGTERM` or `SIGINT`, then drains; a second signal is quick.
+///
+/// # Errors
+/// [`StartError`] when it could not start. Afterwards nothing is an error: what breaks is told and lived with.
+pub async fn run(loaded: Loaded) -> Result<(), StartError> {
+    let listen = loaded.config.server.listen.clone();
+    let listener =
+        TcpListener::bind(&listen).await.map_err(|source| StartError::Bind { listen, source })?;
+    let (stop, stopped) = watch::channel(0_u8);
+    tokio::spawn(async move {
+        for count in 1..=2 {
+            signal().await;
+            let _ = stop.send(count);
+        }
+    });
+    let signalled = |count: u8| {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|seen| *seen >= count).await;
+        }
+    };
+    serve(listener, loaded, signalled(1), signalled(2)).await
+}
+
+/// Serves on a listener of the caller's until `shutdown`; `hurry` cuts the draining short.
+///
+/// # Errors
+/// [`StartError::Config`] when the stack cannot be built.
+pub async fn serve(
+    listener: TcpListener,
+    loaded: Loaded,
+    shutdown: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let config = &loaded.config;
+    let addr = listener.local_addr().ok();
+    let resources = open(config);
+    let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
+    let swap = Swap::new(gateway);
+    let limits = Limits {
+        connections: config.server.max_connections.max(1),
+        first_byte: Duration::from_secs(config.server.first_byte_s),
+        head: Duration::from_secs(config.server.head_s),
+        drain: Duration::from_secs(config.server.drain_s),
+    };
+    greet(&loaded, addr, &resources);
+    let log = resources.log.clone();
+    let reload = Reload::new(loaded, resources, swap.clone());
+    let background = tokio::spawn(reload.run());
+    let drained = listen::serve(listener, swap, limits, shutdown, hurry).await;
+    background.abort();
+    if let Drained::Cut(connections) = drained {
+        tracing::warn!(connections, "cut requests that were still running");
+    }
+    if let Some(log) = log {
+        // The writer is a thread; its last commit must not block the runtime's own.
+        let lost = tokio::task::spawn_blocking(move || log.close(LOG_DRAIN)).await.unwrap_or(0);
+        if lost > 0 {
+            tracing::warn!(rows = lost, "rows of the log could not be written");
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens what a configuration names. What cannot be opened is told and done without.
+pub fn open(config: &Config) -> Resources {
+    Resources {
+        log: open_log(config),
+        store: open_store(config),
+        discovery: Discovery::new(config),
+        instance: format!("unigate-{}", uuid::Uuid::new_v4().simple()).into(),
+    }
+}
+
+fn open_log(config: &Config) -> Option<SqliteLog<LogRow>> {
+    let path = config.log.path.as_ref().filter(|_| config.log.enabled)?;
+    let days = u64::from(config.log.days);
+    let options = SqliteOptions {
+        max_age: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+        max_bytes: (config.log.max_mb > 0).then_some(config.log.max_mb << 20),
+        ..SqliteOptions::default()
+    };
+    if let Some(folder) = path.parent() {
+        let _ = std::fs::create_dir_all(folder);
+    }
+    match SqliteLog::open(path, options) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "no request log: the file cannot be opened");
+            None
+        }
+    }
+}
+
+fn open_store(config: &Config) -> Option<AnyStore> {
+    let cache = &config.cache;
+    match cache.store.as_str() {
+        "off" => None,
+        "redis" => {
+            let url = cache.redis.as_ref().map(|url| url.read());
+            let store = match url {
+                Some(Ok(url)) => RedisStore::new(url.expose(), RedisOptions::default())
+                    .map_err(|error| error.to_string()),
+                Some(Err(error)) => Err(error),
+                None => Err("cache.redis is not set".to_owned()),
+            };
+            match store {
+                Ok(store) => Some(AnyStore::new(store)),
+                Err(error) => {
+                    tracing::warn!(%error, "no Redis: answers are cached in memory");
+                    Some(AnyStore::new(MemoryStore::new(cache.max_bytes)))
+                }
+            }
+        }
+        _ => Some(AnyStore::new(MemoryStore::new(cache.max_bytes))),
+    }
+}
+
+fn greet(loaded: &Loaded, addr: Option<SocketAddr>, resources: &Resources) {
+    let addr = addr.map_or_else(|| loaded.config.server.listen.clone(), |addr| addr.to_string());
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    if std::io::stderr().is_terminal() && loaded.config.log.format == "text" {
+        // The banner waits a moment for the upstreams; the listener does not.
+        let banner = Banner::new(loaded, &addr, resources);
+        tokio::spawn(banner.show(resources.discovery.clone()));
+    } else {
+        let log = resources.log.as_ref().and(loaded.config.log.path.as_ref());
+        let file = loaded.file.as_ref().map(|file| file.display().to_string());
+        tracing::info!(
+            %addr, version = env!("CARGO_PKG_VERSION"), config = file,
+            log = log.map(|path| path.display().to_string()), "listening"
+        );
+    }
+}
+
+/// The next `SIGTERM` or `SIGINT`.
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut term), Ok(mut int)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(lines) => f.write_str(&lines.join("\n")),
+            Self::Bind { listen, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "{listen} is in use, by another unigate perhaps; stop it, or choose another \
+                     address with --listen 127.0.0.1:0"
+                )
+            }
+            Self::Bind { listen, source } => write!(f, "cannot listen on {listen}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

@@ -1,0 +1,318 @@
+//! The body of an answer on its way from an upstream to the client: watched or translated, timed, never collected.
+
+use super::Permit;
+use crate::{
+    dialect::Reply,
+    error::Error,
+    record::{Record, now_ms},
+    translate::{Flow, Pair},
+};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::time::Sleep;
+
+/// What a body's failure is told as.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer.
+///
+/// The upstream's own body lives inside, and so does the permit: when the client leaves, both go.
+pub struct AnswerBody {
+    /// Bytes that go out before anything else is read.
+    ready: Bytes,
+    /// `None` once the upstream has nothing more to say.
+    inner: Option<Incoming>,
+    watch: Watch,
+    timer: Option<Timer>,
+    upstream: Arc<str>,
+    record: Option<Record>,
+    _permit: Permit,
+}
+
+/// What is to be learnt from the bytes that pass.
+pub(super) enum Watch {
+    /// Nothing: not a dialect's answer.
+    Nothing,
+    /// A stream, watched or translated event by event.
+    Flow(Flow),
+    /// An unstreamed answer that passes unchanged; read at its end, unless it grew beyond `room`.
+    Whole { pair: Pair, reply: Reply, seen: Vec<Bytes>, room: usize },
+}
+
+/// Silence and duration, without touching a timer for every frame.
+struct Timer {
+    idle: Duration,
+    total: Duration,
+    started: Instant,
+    last: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+// === impl AnswerBody ===
+
+impl AnswerBody {
+    pub(super) fn whole(bytes: Bytes, upstream: Arc<str>) -> Self {
+        Self {
+            ready: bytes,
+            inner: None,
+            watch: Watch::Nothing,
+            timer: None,
+            upstream,
+            record: None,
+            _permit: None,
+        }
+    }
+
+    pub(super) fn new(
+        ready: Bytes,
+        inner: Option<Incoming>,
+        watch: Watch,
+        upstream: Arc<str>,
+        record: Option<Record>,
+        permit: Permit,
+    ) -> Self {
+        Self { ready, inner, watch, timer: None, upstream, record, _permit: permit }
+    }
+
+    /// Gives up after `idle` without a frame, and at `total` after `started`.
+    pub(super) fn timed(mut self, idle: Duration, total: Duration, started: Instant) -> Self {
+        let last = Instant::now();
+        let first = idle.min(total.saturating_sub(started.elapsed()));
+        let sleep = Box::pin(tokio::time::sleep(first));
+        self.timer = Some(Timer { idle, total, started, last, sleep });
+        self
+    }
+
+    fn fault(&self, code: &'static str, message: &str) {
+        if let Some(record) = &self.record {
+            let _ = record.fault.set((code, message.to_owned()));
+        }
+    }
+
+    /// What the watch has learnt so far goes to the record.
+    fn learn(&self) {
+        let Watch::Flow(flow) = &self.watch else { return };
+        let state = flow.state();
+        if let Some(fault) = &state.fault {
+            self.fault("upstream_error", fault);
+        }
+        if state.finished
+            && let Some(record) = &self.record
+            && (state.usage.prompt.is_some() || state.usage.completion.is_some())
+        {
+            let _ = record.usage.set((state.usage.prompt, state.usage.completion));
+        }
+    }
+
+    /// The upstream's body ended; what the watch still has to say.
+    fn finish(&mut self) -> Bytes {
+        self.inner = None;
+        let upstream = self.upstream.clone();
+        match &mut self.watch {
+            Watch::Nothing => Bytes::new(),
+            Watch::Flow(flow) => {
+                let tail = flow.end(&upstream, now_ms());
+                if let Some(fault) = flow.state().fault.clone() {
+                    self.fault("upstream_incomplete", &fault);
+                }
+                self.learn();
+                tail
+            }
+            Watch::Whole { pair, reply, seen, .. } => {
+                let body = join(seen);
+                if !body.is_empty() {
+                    let read = pair.answer(&upstream, &body, reply, now_ms());
+                    match read {
+                        Ok((_, state)) => {
+                            if let Some(record) = &self.record {
+                                let usage = (state.usage.prompt, state.usage.completion);
+                                let _ = record.usage.set(usage);
+                            }
+                        }
+                        Err(error) => self.fault(error.code(), &error.to_string()),
+                    }
+                }
+                Bytes::new()
+            }
+        }
+    }
+
+    /// Something broke after the answer had begun: told in the client's dialect where it has words for it.
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.inner = None;
+        self.timer = None;
+        self.fault(error.code(), &error.to_string());
+        match &mut self.watch {
+            // A finished stream cannot fail any more.
+            Watch::Flow(flow) if flow.state().finished => Poll::Ready(None),
+            Watch::Flow(flow) => Poll::Ready(Some(Ok(Frame::data(flow.fail(&error))))),
+            Watch::Nothing | Watch::Whole { .. } => Poll::Ready(Some(Err(Box::new(error)))),
+        }
+    }
+
+    fn pass(&mut self, data: Bytes) -> Bytes {
+        match &mut self.watch {
+            Watch::Nothing => data,
+            Watch::Flow(flow) => {
+                let out = flow.feed(data, now_ms());
+                if flow.state().finished || flow.state().fault.is_some() {
+                    self.learn();
+                }
+                out
+            }
+            Watch::Whole { seen, room, .. } => {
+                if data.len() <= *room {
+                    *room -= data.len();
+                    seen.push(data.clone());
+                } else {
+                    *room = 0;
+                    seen.clear();
+                }
+                data
+            }
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if !this.ready.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.ready)))));
+        }
+        while let Some(inner) = &mut this.inner {
+            match Pin::new(inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(timer) = &mut this.timer {
+                        timer.last = Instant::now();
+                    }
+                    match frame.into_data() {
+                        Ok(data) => {
+                            let out = this.pass(data);
+                            if !out.is_empty() {
+                                return Poll::Ready(Some(Ok(Frame::data(out))));
+                            }
+                        }
+                        Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let why = causes(&error);
+                    return this.fail(Error::Broken { upstream: this.upstream.clone(), why });
+                }
+                Poll::Ready(None) => {
+                    let tail = this.finish();
+                    if !tail.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(tail))));
+                    }
+                }
+                // Nobody waits for bytes after a terminal: a client that reads to the end would hang on them.
+                Poll::Pending if matches!(&this.watch, Watch::Flow(flow) if flow.state().finished) =>
+                {
+                    this.inner = None;
+                }
+                Poll::Pending => {
+                    let Some(timer) = &mut this.timer else { return Poll::Pending };
+                    let Some(error) = timer.poll(cx, &this.upstream) else { return Poll::Pending };
+                    return this.fail(error);
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty()
+            && match (&self.inner, &self.watch) {
+                (None, _) => true,
+                (Some(inner), Watch::Nothing) => inner.is_end_stream(),
+                (Some(_), _) => false,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ready = self.ready.len() as u64;
+        match (&self.inner, &self.watch) {
+            (None, _) => SizeHint::with_exact(ready),
+            (Some(inner), Watch::Nothing | Watch::Whole { .. }) => inner
+                .size_hint()
+                .exact()
+                .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(ready + rest)),
+            (Some(_), Watch::Flow(_)) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody")
+            .field("upstream", &self.upstream)
+            .field("ended", &self.inner.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Timer ===
+
+impl Timer {
+    /// The time-out that has passed, if one has; else the timer is armed.
+    fn poll(&mut self, cx: &mut Context<'_>, upstream: &Arc<str>) -> Option<Error> {
+        use std::future::Future;
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            let silent = self.last.elapsed();
+            let lasted = self.started.elapsed();
+            if lasted >= self.total {
+                let upstream = upstream.clone();
+                return Some(Error::TotalTimeout { upstream, waited: self.total });
+            }
+            if silent >= self.idle {
+                let upstream = upstream.clone();
+                return Some(Error::Idle { upstream, waited: self.idle });
+            }
+            let next = (self.idle - silent).min(self.total - lasted);
+            self.sleep.as_mut().reset(tokio::time::Instant::now() + next);
+        }
+        None
+    }
+}
+
+/// One buffer of several; without a copy when it is one already.
+pub(super) fn join(parts: &mut Vec<Bytes>) -> Bytes {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let mut all = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
+    for part in parts.drain(..) {
+        all.extend_from_slice(&part);
+    }
+    all.freeze()
+}
+
+/// An error and its causes in one line.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = cause.source();
+    }
+    line
+}

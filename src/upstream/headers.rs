@@ -1,0 +1,130 @@
+//! Which headers travel, in both directions.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, ORIGIN,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+/// Headers of one connection. Source: RFC 9110 7.6.1, and ollama server/cloud_proxy.go.
+const HOP_BY_HOP: [HeaderName; 7] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
+const OURS: [&str; 8] = [
+    "x-api-key",
+    "x-gateway-key",
+    "keep-alive",
+    "proxy-connection",
+    "x-unigate-cache-ttl",
+    "x-forwarded-for",
+    "forwarded",
+    "sec-fetch-site",
+];
+
+/// Takes out of a request what must not travel.
+///
+/// `Host` is the upstream's (the client below sets it from the address); the body's length is what the body says;
+/// an answer is wanted uncompressed, because it is watched.
+pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &HeaderValue) {
+    strip_connection(headers);
+    for name in [HOST, CONTENT_LENGTH, EXPECT, COOKIE, ORIGIN, REFERER] {
+        headers.remove(name);
+    }
+    if !forward_client_key {
+        headers.remove(AUTHORIZATION);
+    }
+    for name in OURS {
+        if !(forward_client_key && name == "x-api-key") {
+            headers.remove(name);
+        }
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.append(VIA, via.clone());
+}
+
+/// Takes out of an answer what must not travel. What it says of its length stays only if its bytes do.
+pub(super) fn incoming(headers: &mut HeaderMap, same_bytes: bool) {
+    strip_connection(headers);
+    headers.remove(SET_COOKIE);
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
+    // The door's own words on origins stand alone; see access.
+    for name in ["access-control-allow-origin", "access-control-allow-credentials"] {
+        headers.remove(name);
+    }
+    if !same_bytes {
+        headers.remove(CONTENT_LENGTH);
+        headers.remove("etag");
+        headers.remove("content-md5");
+    }
+}
+
+fn strip_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(HOP_BY_HOP.iter()) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
+    }
+
+    #[test]
+    fn a_clients_credential_and_whereabouts_do_not_travel() {
+        let mut seen = headers(&[
+            ("authorization", "Bearer secret"),
+            ("x-api-key", "secret"),
+            ("x-gateway-key", "secret"),
+            ("cookie", "session=1"),
+            ("origin", "http://localhost"),
+            ("host", "gw.local"),
+            ("connection", "x-hop, keep-alive"),
+            ("x-hop", "1"),
+            ("user-agent", "test"),
+            ("anthropic-beta", "x"),
+        ]);
+        outgoing(&mut seen, false, &HeaderValue::from_static("1.1 unigate"));
+        let mut names: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept-encoding", "anthropic-beta", "user-agent", "via"]);
+    }
+
+    #[test]
+    fn a_clients_credential_travels_where_the_upstream_says_so() {
+        let mut seen = headers(&[("authorization", "Bearer k"), ("x-gateway-key", "ours")]);
+        outgoing(&mut seen, true, &HeaderValue::from_static("1.1 unigate"));
+        assert_eq!(seen["authorization"], "Bearer k");
+        assert!(!seen.contains_key("x-gateway-key"));
+    }
+
+    #[test]
+    fn a_length_stays_only_with_its_bytes() {
+        let answer =
+            headers(&[("content-length", "2"), ("set-cookie", "a=b"), ("openai-version", "x")]);
+        let mut same = answer.clone();
+        incoming(&mut same, true);
+        assert!(same.contains_key("content-length") && same.contains_key("openai-version"));
+        assert!(!same.contains_key("set-cookie"));
+        let mut other = answer;
+        incoming(&mut other, false);
+        assert!(!other.contains_key("content-length"));
+    }
+}
