@@ -56,7 +56,7 @@ impl CodeIntent {
     /// The shipped signals. The first call prepares them, which takes some milliseconds.
     pub fn shipped() -> &'static Self {
         static SHIPPED: LazyLock<CodeIntent> = LazyLock::new(|| {
-            LazyLock::force(&shapes::SET);
+            shapes::prepare();
             CodeIntent { lexicon: Lexicon::shipped() }
         });
         &SHIPPED
@@ -79,9 +79,7 @@ impl CodeIntent {
             if part.is_empty() {
                 continue;
             }
-            for index in &shapes::SET.matches(part.as_bytes()) {
-                found.shapes |= 1 << index;
-            }
+            shapes::shapes(part, |index| found.shapes |= 1 << index);
             let words = self.lexicon.words(part);
             found.words += words.len();
             found.named |= words.iter().any(|word| word.classes & bit(Class::Sure) != 0);

@@ -70,9 +70,9 @@ pub(super) fn pairs(words: &[Word], mut found: impl FnMut(usize)) {
         for (index, pair) in PAIRS.iter().enumerate() {
             if pair.then & classes != 0 && near(words, &last, at, pair) {
                 if let Means::Class(class) = pair.means {
-                    classes |= bit(class)
+                    classes |= bit(class);
                 } else {
-                    found(index)
+                    found(index);
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape(
         "compiler message",
         0.7,
-        r"\berror(?:\[[A-Z]?\d+\]| TS\d| CS\d| C\d\d)|^\s*error: |undefined reference to|cannot find symbol|unresolved external|^\s*--> \S+:\d|(?i:syntax|compile|compiler|compilation|linker|runtime) errors?\b",
+        r"\berror(?:\[[A-Z]?\d+\]| TS\d| CS\d| C\d\d)|^\s*error: |undefined reference to|cannot find symbol|unresolved external|^\s*--> \S+:\d|\b[A-Z][A-Z]+-?\d{4}\d*: |(?i:syntax|compile|compiler|compilation|linker|runtime) errors?\b",
     ),
     shape(
         "place in a source file",
@@ -43,12 +43,12 @@ pub(super) const SHAPES: &[Shape] = &[
     shape(
         "definition",
         0.7,
-        r"\bdef \w+\s*\(|\bfn \w+\s*[<(]|\bfunc (?:\([^)\n]*\) )?\w+\(|\bfunction\s*\w*\s*\([\w\s,.=\[\]]*\)|\bpublic (?:static|class|void|int|interface|final|[A-Z]\w* \w+\()|\b(?:private|protected) \w+ \w+\s*[;=(]|^\s*impl(?:<[^>\n]*>)? \w+|\btemplate\s*<|^\s*(?:export )?(?:class|struct|enum|interface|trait|object|record) \w[^.\n]*[{:]\s*$|#include\s*[<\x22]|^#!/|^\s*#define \w|^\s*@\w[^\n]*\n\s*(?:def|class|public|async) ",
+        r"\bdef \w+\s*\(|\bfn \w+\s*[<(]|\bfunc (?:\([^)\n]*\) )?\w+\(|\bfunction\s*\w*\s*\([\w\s,.=\[\]]*\)|\bpublic (?:static|class|void|int|interface|final|[A-Z]\w* \w+\()|\b(?:private|protected) \w+ \w+\s*[;=(]|^\s*impl(?:<[^>\n]*>)? \w+|\btemplate\s*<|^\s*(?:export )?(?:class|struct|enum|interface|trait|object|record) \w[^.\n]*[{:]\s*$|#include\s*[<\x22]|\b(?:int|void|char|float|double|bool|String|long) \*?\w+\([^)\n]*\)\s*\{|\b__\w+__|^#!/|^\s*#define \w|^\s*@\w[^\n]*\n\s*(?:def|class|public|async) ",
     ),
     shape(
         "import line",
         0.6,
-        r#"^\s*from [\w.]+ import [\w*(]|^\s*import [\w.]+(?: as \w+)?;?\s*$|^\s*import [^\n]+ from ['"]|^\s*use \w+::[^\n]*;|^\s*using \w[\w.]*;|^\s*package [\w.]+;?\s*$|\brequire\(['"]"#,
+        r#"^\s*from [\w.]+ import [\w*(]|^\s*import (?:\w+ as \w+|\w+\.[\w.]+|[\w.]+;)\s*$|^\s*import \w+\r?\n\s*(?:import |from |def |class |@|#|\w[\w.]*\s*[=(])|^\s*import [^\n]+ from ['"]|^\s*use \w+::[^\n]*;|^\s*using \w[\w.]*;|^\s*package (?:main|[\w.]+;)\s*$|\brequire\(['"]"#,
     ),
     shape(
         "statement",
@@ -81,7 +81,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape(
         "shell syntax",
         0.5,
-        r"; (?:do|then)\b|^\s*(?:done|fi|esac)\b|\$[a-z_]\w*|\$\{|\$\(\w|\w \| (?:grep|cut|sort|awk|sed|xargs|head|wc|uniq|tee|jq)\b",
+        r"; (?:do|then)\b|^\s*(?:done|fi|esac)\b|\$[a-z_]\w*|\$\{|\$\(\w|\d>&\d|[^-]>>? ?/dev/|\w \| (?:grep|cut|sort|awk|sed|xargs|head|wc|uniq|tee|jq)\b",
     ),
     shape("inline code", 0.3, r"`[^`\n]+`"),
     shape(
@@ -118,12 +118,33 @@ pub(super) const SHAPES: &[Shape] = &[
     ),
 ];
 
-/// All shapes as one automaton.
+/// How many shapes share an automaton. More would save passes over the text, but the states of an
+/// automaton multiply with its patterns, and one that outgrows its cache is slow on every text.
+const TOGETHER: usize = 4;
+
+/// All shapes, `TOGETHER` at a time.
+static SETS: LazyLock<Vec<RegexSet>> =
+    LazyLock::new(|| SHAPES.chunks(TOGETHER).map(compile).collect());
+
 #[expect(clippy::expect_used, reason = "the patterns are constants that every test compiles")]
-pub(super) static SET: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSetBuilder::new(SHAPES.iter().map(|shape| shape.pattern))
+fn compile(shapes: &[Shape]) -> RegexSet {
+    RegexSetBuilder::new(shapes.iter().map(|shape| shape.pattern))
         .multi_line(true)
         .unicode(false)
         .build()
         .expect("shipped patterns compile")
-});
+}
+
+/// Compiles the patterns, unless that has been done.
+pub(super) fn prepare() {
+    LazyLock::force(&SETS);
+}
+
+/// Calls `found` with the index of each shape that is in `text`.
+pub(super) fn shapes(text: &str, mut found: impl FnMut(usize)) {
+    for (nth, set) in SETS.iter().enumerate() {
+        for index in &set.matches(text.as_bytes()) {
+            found(nth * TOGETHER + index);
+        }
+    }
+}
