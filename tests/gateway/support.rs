@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use unigate::{
-    config::{self, Config, Loaded, Sources},
+    config::{self, Config, Loaded, SecretRef, Sources},
     run::{self, StartError},
 };
 
@@ -27,11 +27,15 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts, and waits until it has looked at what its upstreams have.
-    pub(crate) async fn start(mut config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), config).await
+    }
+
+    /// The same, on a listener whose address had to be known before.
+    pub(crate) async fn on(listener: TcpListener, mut config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = folder.path().join("requests.db");
+        let db = config.log.path.clone().unwrap_or_else(|| folder.path().join("requests.db"));
         config.log.path = Some(db.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let loaded = Loaded { config, file: None, notes: vec![], sources: Sources::default() };
@@ -64,6 +68,9 @@ impl Gateway {
     pub(crate) async fn stop(mut self) -> Vec<Value> {
         self.begin_stop();
         self.served.await.unwrap().unwrap();
+        if !self.db.is_file() {
+            return Vec::new();
+        }
         let db = Connection::open_with_flags(&self.db, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut statement = db.prepare("SELECT * FROM request_logs ORDER BY rowid").unwrap();
         let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
@@ -85,6 +92,13 @@ impl Gateway {
             .collect();
         rows.into_iter().filter(|row| row["path"] != "/v1/models").collect()
     }
+}
+
+/// A reference to a secret in a file of this folder.
+pub(crate) fn secret(folder: &TempDir, name: &str, text: &str) -> SecretRef {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    SecretRef::file(path)
 }
 
 /// A configuration of these upstreams: name, provider, where.
