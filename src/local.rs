@@ -116,7 +116,7 @@ impl Desk {
     async fn answer(&self, head: &request::Parts) -> Result<Response<Bytes>, Error> {
         let path = head.uri.path();
         if Front::is_own(path) {
-            return self.own(head.method.clone(), path);
+            return self.own(&head.method, path);
         }
         let front = Front::of(&head.extensions);
         let openai = front.dialect.name() == "openai";
@@ -209,7 +209,7 @@ impl Desk {
         Error::ModelNotFound(message)
     }
 
-    fn own(&self, method: Method, path: &str) -> Result<Response<Bytes>, Error> {
+    fn own(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Error> {
         if method != Method::GET && method != Method::HEAD {
             return Err(Error::MethodNotAllowed(format!("{path} takes GET only")));
         }

@@ -50,6 +50,9 @@ struct Policy {
     addresses: Addresses,
 }
 
+/// An upstream and a model of it.
+type Place = (Arc<str>, Arc<str>);
+
 /// What was decided for one request.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -106,6 +109,10 @@ impl<C: Source> Router<C> {
             return Ok(plain(target, "default", "no model named"));
         };
         match virtual_rule(name) {
+            // What `auto` is, without a prompt: what its default is.
+            Some("") if front.operation == Some(Operation::Model) => {
+                self.policy.auto(&catalog, front, "default", &Prompt::default(), headers)
+            }
             Some(rule) => self.policy.auto(&catalog, front, rule, &prompt(), headers),
             None => self.policy.named(&catalog, front, name),
         }
@@ -238,7 +245,7 @@ impl Policy {
             let target = resolved.and_then(|(u, m)| self.addresses.target(&u, Some(&m)));
             match target {
                 Ok(target) if target != *first && !targets.contains(&target) => {
-                    targets.push(target)
+                    targets.push(target);
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%name, %error, "fallback left out"),
@@ -248,7 +255,7 @@ impl Policy {
     }
 
     /// A name of the configuration: a role, `upstream/model`, or a model.
-    fn resolve(&self, catalog: &Catalog, name: &str) -> Result<(Arc<str>, Arc<str>), Error> {
+    fn resolve(&self, catalog: &Catalog, name: &str) -> Result<Place, Error> {
         let picks = catalog.picks.as_ref();
         let (chosen, picked) = match name {
             "default" => (&self.models.default, picks.map(|picks| &picks.default)),
@@ -267,7 +274,7 @@ impl Policy {
         }
     }
 
-    fn lookup(&self, catalog: &Catalog, name: &str) -> (Arc<str>, Arc<str>) {
+    fn lookup(&self, catalog: &Catalog, name: &str) -> Place {
         if let Some((upstream, model)) = self.addresses.split(name) {
             return (upstream.clone(), model.into());
         }
@@ -285,7 +292,7 @@ impl Policy {
         upstream: &Arc<str>,
         model: &str,
         capability: &str,
-    ) -> Result<Option<(Arc<str>, Arc<str>)>, Error> {
+    ) -> Result<Option<Place>, Error> {
         let Some(known) = catalog.model(upstream, model) else { return Ok(None) };
         let has = |c: &[String]| c.is_empty() || c.iter().any(|c| c == capability);
         if has(&known.installed.capabilities) {
@@ -339,18 +346,25 @@ fn answers_itself<C: Source, B>(front: Front, request: &Request<B>, source: &C) 
     }
     let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
     match front.operation {
-        Some(Operation::Models | Operation::Version | Operation::Root) => true,
-        Some(Operation::Loaded) => true,
+        Some(Operation::Models | Operation::Version | Operation::Root | Operation::Loaded) => true,
         // A path names the model of OpenAI's detail route; Ollama's names it in the body.
         Some(Operation::Model) if request.method() != http::Method::POST => true,
-        Some(Operation::Model | Operation::Pull) => asked.is_some_and(|name| {
-            virtual_rule(name).is_some()
-                || source.catalog().upstreams.iter().any(|(_, listing)| {
-                    !listing.tagged && listing.models.iter().any(|model| &*model.name == name)
-                })
+        Some(Operation::Model) => asked.is_some_and(|name| {
+            let virtual_alone = virtual_rule(name).is_some() && source.catalog().picks.is_none();
+            virtual_alone || is_elsewhere(name, source)
         }),
+        Some(Operation::Pull) => {
+            asked.is_some_and(|name| virtual_rule(name).is_some() || is_elsewhere(name, source))
+        }
         _ => false,
     }
+}
+
+/// Whether a model is on an upstream that has no routes to show or fetch it.
+fn is_elsewhere<C: Source>(name: &str, source: &C) -> bool {
+    let catalog = source.catalog();
+    let mut others = catalog.upstreams.values().filter(|listing| !listing.tagged);
+    others.any(|listing| listing.models.iter().any(|model| &*model.name == name))
 }
 
 #[cfg(test)]

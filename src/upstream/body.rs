@@ -42,7 +42,7 @@ pub(super) enum Watch {
     /// Nothing: not a dialect's answer.
     Nothing,
     /// A stream, watched or translated event by event.
-    Flow(Flow),
+    Flow(Box<Flow>),
     /// An unstreamed answer that passes unchanged; read at its end, unless it grew beyond `room`.
     Whole { pair: Pair, reply: Reply, seen: Vec<Bytes>, room: usize },
 }

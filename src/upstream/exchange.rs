@@ -225,7 +225,7 @@ where
         }
         head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         head.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        if !is_stream && !pair.same() {
+        if !is_stream {
             let body = self.collect(body).await?;
             let (bytes, state) =
                 pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
@@ -234,19 +234,19 @@ where
         }
         let mut flow = pair.flow(&self.reply, strip_usage);
         let (ready, rest) = self.peek(body, &mut flow).await?;
-        let kind = pair.client.framing().content_type();
         if !pair.same() {
+            let kind = pair.client.framing().content_type();
             head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        } else if strip_usage {
-            head.headers.remove(http::header::CONTENT_LENGTH);
         }
+        // Even bytes that pass as they are may be followed by an error of ours.
+        head.headers.remove(http::header::CONTENT_LENGTH);
         if flow.state().finished {
             self.learnt(flow.state().usage.prompt, flow.state().usage.completion);
         }
         let answer = AnswerBody::new(
             ready,
             rest,
-            Watch::Flow(flow),
+            Watch::Flow(Box::new(flow)),
             upstream.name.clone(),
             Some(self.record.clone()),
             permit,

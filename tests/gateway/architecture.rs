@@ -79,6 +79,7 @@ const MAY: &[(&str, &[&str])] = &[
             "front",
             "gateway",
             "log",
+            "provider",
             "route",
             "run",
             "upstream",
