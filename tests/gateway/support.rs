@@ -3,7 +3,7 @@
 mod client;
 mod upstream;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use upstream::{Script, Seen, Step, Upstream};
 
 use rusqlite::{Connection, OpenFlags};
