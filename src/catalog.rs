@@ -79,10 +79,12 @@ impl Source for Arc<Catalog> {
 }
 
 impl Catalog {
-    /// A snapshot with its picks made from the models of the upstream named `home`.
+    /// A snapshot with its picks made from the models of the upstream named `home`, if that is an Ollama: what a cloud
+    /// has costs money, and is never picked without being named.
     pub fn new(upstreams: BTreeMap<Arc<str>, Listing>, home: &str, allow_cloud: bool) -> Self {
         let installed: Vec<Installed> = upstreams
             .get(home)
+            .filter(|listing| listing.tagged)
             .map(|listing| listing.models.iter().map(|model| model.installed.clone()).collect())
             .unwrap_or_default();
         Self { picks: pick::pick(&installed, allow_cloud), upstreams }

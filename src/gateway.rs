@@ -11,6 +11,7 @@ use crate::{
     front::{AskLayer, Errors, Front, NameLayer},
     local::LocalLayer,
     log::{LogRow, Rows},
+    models::Auto,
     provider::Provider,
     retry::Worth,
     route::{Addresses, Router},
@@ -68,7 +69,8 @@ pub fn build(config: &Config, resources: &Resources) -> Result<Gateway, Vec<Stri
         .routing(&revision, router.headers())
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
-    let local = LocalLayer::new(discovery, Probe::new(config), router.rules(), is_ollama(config));
+    let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
+    let local = LocalLayer::new(discovery, Probe::new(config), auto, is_ollama(config));
     let rows = resources.log.clone().map(|log| Rows::new(log).prompts(config.log.prompts));
 
     let stack = ServiceBuilder::new()

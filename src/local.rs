@@ -9,7 +9,8 @@ use crate::{
     discovery::Discovery,
     error::Error,
     front::{Ask, Front, render},
-    models, pick,
+    models::{self, Auto},
+    pick,
     record::Record,
     route::{SELF, virtual_rule},
     upstream::Probe,
@@ -49,7 +50,7 @@ pub struct Local<S> {
 struct Desk {
     discovery: Discovery,
     probe: Probe,
-    rules: Vec<String>,
+    auto: Auto,
     tagged_home: bool,
 }
 
@@ -59,9 +60,9 @@ const VERSION: &str = "0.24.0";
 // === impl LocalLayer ===
 
 impl LocalLayer {
-    /// `rules` are the names that may stand behind `auto:`; `tagged_home` says whether the default upstream is an Ollama.
-    pub fn new(discovery: Discovery, probe: Probe, rules: Vec<String>, tagged_home: bool) -> Self {
-        Self { desk: Arc::new(Desk { discovery, probe, rules, tagged_home }) }
+    /// `tagged_home` says whether the default upstream is an Ollama.
+    pub fn new(discovery: Discovery, probe: Probe, auto: Auto, tagged_home: bool) -> Self {
+        Self { desk: Arc::new(Desk { discovery, probe, auto, tagged_home }) }
     }
 }
 
@@ -134,13 +135,13 @@ impl Desk {
             Some(Operation::Models) => {
                 let catalog = self.fresh().await?;
                 Ok(json_body(match openai {
-                    true => models::list(&catalog, home, &self.rules),
-                    false => models::tags(&catalog, home, &self.rules),
+                    true => models::list(&catalog, home, &self.auto),
+                    false => models::tags(&catalog, home, &self.auto),
                 }))
             }
             Some(Operation::Loaded) if self.tagged_home => {
                 let ps = self.probe.get(home, "/api/ps").await;
-                ps.map(json_body).map_err(|why| Error::Connect { upstream: home.into(), why })
+                ps.map(json_body).map_err(|why| self.away(&why))
             }
             Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),
             Some(Operation::Pull) => {
@@ -171,20 +172,23 @@ impl Desk {
             catalog.upstreams.values().all(|listing| matches!(listing.state, State::Down(_)));
         let empty = catalog.upstreams.values().all(|listing| listing.models.is_empty());
         match catalog.upstreams.get(home) {
-            Some(Listing { state: State::Down(why), .. }) if down && empty => {
-                Err(Error::Connect { upstream: home.into(), why: why.clone() })
-            }
+            Some(Listing { state: State::Down(why), .. }) if down && empty => Err(self.away(why)),
             _ => Ok(catalog),
         }
+    }
+
+    fn away(&self, why: &str) -> Error {
+        let advice = if self.tagged_home { "; start it with \"ollama serve\"" } else { "" };
+        Error::Connect { upstream: self.discovery.home().into(), why: format!("{why}{advice}") }
     }
 
     async fn detail(&self, id: &str) -> Result<Response<Bytes>, Error> {
         let id = decoded(id);
         let home = self.discovery.home();
-        let known = models::detail(&self.discovery.catalog(), home, &self.rules, &id);
+        let known = models::detail(&self.discovery.catalog(), home, &self.auto, &id);
         let body = match known {
             Some(body) => Some(body),
-            None => models::detail(&*self.fresh().await?, home, &self.rules, &id),
+            None => models::detail(&*self.fresh().await?, home, &self.auto, &id),
         };
         body.map(json_body).ok_or_else(|| self.unknown(&id))
     }

@@ -105,6 +105,14 @@ impl Provider {
         })
     }
 
+    /// What to do when nobody answers at its address; the end of a sentence, or nothing.
+    pub fn advice(&self) -> &'static str {
+        match self.name {
+            "ollama" => "; start it with \"ollama serve\"",
+            _ => "",
+        }
+    }
+
     /// The dialect to speak for an operation that the client asks for in `client`.
     ///
     /// An Ollama is asked for chats, completions and embeddings in its own dialect, because its `/v1` loses

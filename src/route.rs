@@ -12,7 +12,7 @@ pub use self::target::Addresses;
 
 use self::rules::Rules;
 use crate::{
-    catalog::{Catalog, Source, bare},
+    catalog::{Catalog, Source, State, bare},
     config::{Config, Models},
     dialect::{Operation, Prompt},
     error::Error,
@@ -89,6 +89,17 @@ impl<C: Source> Router<C> {
     /// The names that may stand behind `auto:`.
     pub fn rules(&self) -> Vec<String> {
         self.policy.rules.names()
+    }
+
+    /// The rule for a prompt, or the one that a virtual name asks for, and every rule that was looked at; `None` for a
+    /// name that no rule has. What stands behind the rule's model is not looked at.
+    pub fn rule(
+        &self,
+        asked: &str,
+        prompt: &Prompt,
+        headers: &HeaderMap,
+    ) -> Option<(Matched, Vec<Step>)> {
+        self.policy.rules.choose(asked, prompt, headers)
     }
 
     /// Decides, without sending.
@@ -317,9 +328,13 @@ impl Policy {
     fn nothing(&self, catalog: &Catalog) -> Error {
         let home = self.addresses.home();
         let why = match catalog.upstreams.get(home).map(|listing| &listing.state) {
-            Some(crate::catalog::State::Down(why)) => why.clone(),
-            Some(crate::catalog::State::Up { .. }) => {
-                "and has no model that can chat; try \"ollama pull llama3.2\"".into()
+            Some(State::Down(why)) => why.clone(),
+            Some(State::Up { .. }) => {
+                return Error::ModelNotFound(
+                    "no model stands behind \"auto\": set models.default, \
+                     or install one (\"ollama pull llama3.2\")"
+                        .into(),
+                );
             }
             _ => "(it has not answered so far)".into(),
         };

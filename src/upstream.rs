@@ -56,6 +56,8 @@ struct Upstream<B: Body<Data = Bytes>> {
     name: Arc<str>,
     provider: &'static Provider,
     chat: Option<&'static dyn Dialect>,
+    /// Where it is, for people.
+    at: String,
     /// What stands before `/v1` or `/api`; without a slash at its end.
     prefix: String,
     key: Option<HeaderValue>,
@@ -184,6 +186,7 @@ where
             name: name.into(),
             provider,
             chat,
+            at: format!("{}://{}", address.scheme, address.authority),
             prefix: address.prefix,
             key,
             forward_client_key: config.forward_client_key,

@@ -2,7 +2,7 @@
 
 use super::{
     AnswerBody, BoxError, Permit, Upstream,
-    body::{Watch, causes, join},
+    body::{Watch, join, reason},
     headers,
 };
 use crate::{
@@ -271,7 +271,7 @@ where
                     }
                 }
                 Some(Err(error)) => {
-                    let why = causes(&error);
+                    let why = reason(&error);
                     return Err(Error::Broken { upstream: upstream.clone(), why });
                 }
                 None => {
@@ -314,7 +314,7 @@ where
         let first = match body.frame().await {
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Some(Err(error)) => {
-                let why = causes(&error);
+                let why = reason(&error);
                 return Err(Error::Broken { upstream: upstream.clone(), why });
             }
             None => Bytes::new(),
@@ -370,7 +370,7 @@ where
         match Limited::new(body, self.max_answer_bytes).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(error) => {
-                let why = causes(&*error);
+                let why = reason(&*error);
                 Err(Error::Broken { upstream: upstream.clone(), why })
             }
         }
@@ -410,9 +410,10 @@ where
 
     fn unreachable(&self, error: &hyper_util::client::legacy::Error) -> Error {
         let upstream = self.upstream.name.clone();
-        let why = causes(error);
+        let why = reason(error);
         if error.is_connect() {
-            return Error::Connect { upstream, why: format!("({why})") };
+            let (at, advice) = (&self.upstream.at, self.upstream.provider.advice());
+            return Error::Connect { upstream, why: format!("at {at} ({why}){advice}") };
         }
         Error::Broken { upstream, why }
     }

@@ -122,7 +122,7 @@ async fn auto_without_any_model_says_what_to_do() {
     let upstream = Upstream::always(&[], Script::said("hi")).await;
     let gateway = Gateway::before(&upstream).await;
     let answer = gateway.client().post("/v1/chat/completions", &ask("auto", "hi")).await;
-    assert_eq!(answer.status, 503);
+    assert_eq!(answer.status, 404);
     assert!(answer.text().contains("ollama pull"), "{}", answer.text());
     assert!(upstream.seen().is_empty());
 }
