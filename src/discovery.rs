@@ -42,7 +42,9 @@ const MISSING: Duration = Duration::from_secs(5);
 
 impl Discovery {
     /// A catalogue of a valid configuration; empty until [`Discovery::refresh`].
-    pub fn new(config: &Config) -> Self {
+    ///
+    /// `instance` names this process, so that it does not take itself for an upstream.
+    pub fn new(config: &Config, instance: &str) -> Self {
         let asked = config.upstream.iter().filter_map(|(name, upstream)| {
             let provider = Provider::of(name, upstream).ok()?;
             Some(Asked { name: name.as_str().into(), provider, only: upstream.models.clone() })
@@ -50,7 +52,7 @@ impl Discovery {
         let shared = Shared {
             catalog: ArcSwap::default(),
             wake: Notify::new(),
-            probe: Probe::new(config),
+            probe: Probe::new(config, instance),
             asked: asked.collect(),
             home: config.default_upstream().unwrap_or_default().into(),
             allow_cloud: config.models.allow_cloud,
@@ -107,6 +109,11 @@ impl Discovery {
     /// Something has changed, or looks as if it had: look again soon.
     pub fn hurry(&self) {
         self.shared.wake.notify_one();
+    }
+
+    /// What the upstreams are asked with.
+    pub fn probe(&self) -> &Probe {
+        &self.shared.probe
     }
 
     /// The default upstream.
