@@ -21,7 +21,7 @@ fn ask(stream: bool) -> Value {
 fn refusal(path: &str, answer: &Answer) -> (u16, String, String) {
     assert!(answer.whole, "{path}: the error itself is whole");
     let kind = answer.header("content-type");
-    assert!(kind.starts_with("application/json"), "{path}: {kind}");
+    assert!(kind.starts_with("application/json"), "{path}: {kind} {}", answer.text());
     assert_eq!(answer.header("x-request-id").len(), 36, "{path}: {:?}", answer.headers);
     let error = &answer.json()["error"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

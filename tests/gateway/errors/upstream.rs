@@ -103,7 +103,6 @@ async fn an_upstream_that_says_nothing_in_time_is_504() {
 
 #[tokio::test]
 async fn an_upstream_that_is_ourselves_is_noticed() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unused = Upstream::nobody().await;
     for provider in ["ollama", "openai"] {
         let mut config = config(&[("ollama", provider, &unused)]);
@@ -111,21 +110,19 @@ async fn an_upstream_that_is_ourselves_is_noticed() {
         let addr = listener.local_addr().unwrap();
         let version = if provider == "ollama" { "" } else { "/v1" };
         config.upstream.get_mut("ollama").unwrap().url = Some(format!("http://{addr}{version}"));
-        let started = std::time::Instant::now();
         let gateway = Gateway::on(listener, config).await;
         for (path, status, message, code, _) in asked(&gateway).await {
             assert_eq!(status, 508, "{path} at {provider}: {message}");
             assert!(message.contains("upstream.ollama.url"), "it says what to do: {message}");
             assert!(code.is_empty() || code == "loop_detected", "{code}");
         }
-        for path in ["/api/tags", "/v1/models", "/api/ps", "/v1/files", "/something"] {
+        for path in ["/api/tags", "/v1/models", "/v1/files", "/something"] {
             let answer = gateway.client().get(path).await;
-            assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{path}");
+            assert!(answer.status.is_server_error(), "{path}: {}", answer.text());
+            assert!(answer.text().contains("this gateway"), "{path}: {}", answer.text());
         }
-        eprintln!("{provider} took {:?}", started.elapsed());
         let rows = gateway.stop().await;
-        eprintln!("{} rows", rows.len());
         assert!(rows.iter().all(|row| row["ending"] == "failed"), "{rows:?}");
+        assert!(rows.len() < 100, "a question to oneself is not asked on and on: {}", rows.len());
     }
-    drop(listener);
 }
