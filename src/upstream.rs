@@ -49,7 +49,14 @@ type Permit = Option<OwnedSemaphorePermit>;
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
     instance: HeaderValue,
-    max_answer_bytes: usize,
+    bounds: Bounds,
+}
+
+/// What is read whole, at most, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    request: usize,
+    answer: usize,
 }
 
 /// One upstream: a provider, configured.
@@ -101,8 +108,11 @@ where
         }
         let instance = HeaderValue::try_from(format!("1.1 {instance}"))
             .map_err(|error| vec![format!("instance name: {error}")])?;
-        let max_answer_bytes = config.server.max_answer_bytes;
-        Ok(Self { known: Arc::new(known), instance, max_answer_bytes })
+        let bounds = Bounds {
+            request: config.server.max_body_bytes,
+            answer: config.server.max_answer_bytes,
+        };
+        Ok(Self { known: Arc::new(known), instance, bounds })
     }
 
     async fn answer(self, request: Request<Buffered<B>>) -> Result<Response<AnswerBody>, Error> {
@@ -120,7 +130,7 @@ where
             return Err(Error::Loop { upstream: upstream.name.clone() });
         }
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, self.max_answer_bytes);
+        let exchange = Exchange::new(upstream, &mut head, &target, self.bounds);
         exchange.run(head, body, permit, &self.instance).await
     }
 }
@@ -145,11 +155,7 @@ where
 
 impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upstreams<B> {
     fn clone(&self) -> Self {
-        Self {
-            known: self.known.clone(),
-            instance: self.instance.clone(),
-            max_answer_bytes: self.max_answer_bytes,
-        }
+        Self { known: self.known.clone(), instance: self.instance.clone(), bounds: self.bounds }
     }
 }
 
