@@ -3,6 +3,9 @@
 //! An answer is returned only after its first meaningful event (text, thinking, a tool call, or a clean end): until
 //! then a refusal, an error inside a 200, an empty start and an early end are errors, and whoever stands above may
 //! try again.
+//!
+//! Alone it is a working proxy to the default upstream: without a target from above a request goes there, without an
+//! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
 mod body;
@@ -20,13 +23,16 @@ pub use self::{
 use self::{connect::Http, exchange::Exchange};
 use crate::{
     config,
-    dialect::{Dialect, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, ollama::OLLAMA, openai::OPENAI},
     error::Error,
-    front::Refusal,
+    front::{Ask, Front, Refusal},
     provider::Provider,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, uri::Scheme};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, Uri, request,
+    uri::{Authority, PathAndQuery, Scheme},
+};
 use hyper::body::Body;
 use std::{
     collections::BTreeMap,
@@ -47,6 +53,7 @@ type Permit = Option<OwnedSemaphorePermit>;
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes>> {
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
+    home: Arc<str>,
     instance: HeaderValue,
     max_answer_bytes: usize,
 }
@@ -56,6 +63,8 @@ struct Upstream<B: Body<Data = Bytes>> {
     name: Arc<str>,
     provider: &'static Provider,
     chat: Option<&'static dyn Dialect>,
+    scheme: Scheme,
+    authority: Authority,
     /// What stands before `/v1` or `/api`; without a slash at its end.
     prefix: String,
     key: Option<HeaderValue>,
@@ -98,7 +107,8 @@ where
         let instance = HeaderValue::try_from(format!("1.1 {instance}"))
             .map_err(|error| vec![format!("instance name: {error}")])?;
         let max_answer_bytes = config.server.max_answer_bytes;
-        Ok(Self { known: Arc::new(known), instance, max_answer_bytes })
+        let home = config.default_upstream().unwrap_or_default().into();
+        Ok(Self { known: Arc::new(known), home, instance, max_answer_bytes })
     }
 
     async fn answer(self, request: Request<Buffered<B>>) -> Result<Response<AnswerBody>, Error> {
@@ -107,14 +117,14 @@ where
             return Err(error);
         }
         let target = head.extensions.remove::<Target>();
-        let target = target.ok_or_else(|| Error::Internal("no target was decided".into()))?;
-        let upstream = self
-            .known
-            .get(&target.upstream)
-            .ok_or_else(|| Error::Internal(format!("no upstream {:?}", target.upstream)))?;
+        let name = target.as_ref().map_or(&self.home, |target| &target.upstream);
+        let upstream =
+            self.known.get(name).ok_or_else(|| Error::Internal(format!("no upstream {name:?}")))?;
         if came_back(&head.headers, &self.instance) {
             return Err(Error::Loop { upstream: upstream.name.clone() });
         }
+        let target = target.unwrap_or_else(|| upstream.target());
+        upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
         let exchange = Exchange::new(upstream, &mut head, &target, self.max_answer_bytes);
         exchange.run(head, body, permit, &self.instance).await
@@ -143,6 +153,7 @@ impl<B: Body<Data = Bytes>> Clone for Upstreams<B> {
     fn clone(&self) -> Self {
         Self {
             known: self.known.clone(),
+            home: self.home.clone(),
             instance: self.instance.clone(),
             max_answer_bytes: self.max_answer_bytes,
         }
@@ -184,6 +195,8 @@ where
             name: name.into(),
             provider,
             chat,
+            scheme: address.scheme,
+            authority: address.authority,
             prefix: address.prefix,
             key,
             forward_client_key: config.forward_client_key,
@@ -194,6 +207,41 @@ where
             total: seconds(config.total_s, provider.total_s)?,
             http: connect::client(seconds(config.connect_s, provider.connect_s)?, secure),
         })
+    }
+
+    /// Where a request goes that nobody has decided about.
+    fn target(&self) -> Target {
+        Target {
+            upstream: self.name.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            model: None,
+        }
+    }
+
+    /// Makes up for the layers that may be missing above: the address is ours, and the ask is read.
+    fn receive(&self, head: &mut request::Parts, body: &Buffered<B>) {
+        // Never the address in the request, which a client may have written: our credential goes with it.
+        if head.uri.scheme() != Some(&self.scheme) || head.uri.authority() != Some(&self.authority)
+        {
+            let mut parts = std::mem::take(&mut head.uri).into_parts();
+            parts.scheme = Some(self.scheme.clone());
+            parts.authority = Some(self.authority.clone());
+            parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+            head.uri = Uri::from_parts(parts).unwrap_or_default();
+        }
+        let front = Front::of(&head.extensions);
+        if let Some(operation) = front.operation
+            && matches!(
+                operation,
+                Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
+            )
+            && head.extensions.get::<Ask>().is_none()
+            && let Some(body) = body.bytes()
+            && let Ok(ask) = front.dialect.ask(operation, body)
+        {
+            head.extensions.insert(ask);
+        }
     }
 
     fn enter(&self) -> Result<Permit, Error> {
