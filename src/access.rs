@@ -12,7 +12,7 @@ mod cors;
 use crate::{
     dialect::Operation,
     error::Error,
-    front::{Client, Front, render},
+    front::{Answered, Client, Front, render},
     record::Record,
 };
 use bytes::Bytes;
@@ -58,19 +58,12 @@ pub struct Access<S> {
 
 pin_project! {
     /// The future of [`Access`].
-    #[project = AccessFutureProj]
     #[derive(Debug)]
-    pub enum ResponseFuture<F> {
-        /// Let in.
-        Inner {
-            #[pin]
-            inner: F,
-            origin: Option<HeaderValue>
-        },
-        /// Answered at the door.
-        Answered {
-            response: Option<Response<Bytes>>
-        },
+    pub struct ResponseFuture<F> {
+        #[pin]
+        answered: Answered<F>,
+        // Where a browser comes from; it may read the answer of whoever let it in.
+        origin: Option<HeaderValue>,
     }
 }
 
@@ -118,22 +111,20 @@ where
         let (mut head, body) = request.into_parts();
         let origin = head.headers.get(ORIGIN).cloned();
         match self.rules.admit(&mut head) {
-            Ok(None) => ResponseFuture::Inner {
-                inner: self.inner.call(Request::from_parts(head, body)),
-                origin,
-            },
-            Ok(Some(preflight)) => ResponseFuture::Answered { response: Some(preflight) },
+            Ok(None) => {
+                let inner = self.inner.call(Request::from_parts(head, body));
+                ResponseFuture { answered: Answered::pass(inner), origin }
+            }
+            Ok(Some(preflight)) => {
+                ResponseFuture { answered: Answered::here(preflight), origin: None }
+            }
             Err(error) => {
                 let front = Front::of(&head.extensions);
                 let record = Record::of(&mut head.extensions);
-                let mut response = render(front, Some(&record), &error);
+                let response = render(front, Some(&record), &error);
                 // A page that may come in may also read why its key was refused.
-                if matches!(error, Error::Unauthorized(_))
-                    && let Some(origin) = &origin
-                {
-                    cors::allow(origin, response.headers_mut());
-                }
-                ResponseFuture::Answered { response: Some(response) }
+                let origin = origin.filter(|_| matches!(error, Error::Unauthorized(_)));
+                ResponseFuture { answered: Answered::here(response), origin }
             }
         }
     }
@@ -238,19 +229,12 @@ where
     type Output = Result<Response<Either<Full<Bytes>, R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AccessFutureProj::Inner { inner, origin } => {
-                let mut response = ready!(inner.poll(cx))?;
-                if let Some(origin) = origin {
-                    cors::allow(origin, response.headers_mut());
-                }
-                Poll::Ready(Ok(response.map(Either::Right)))
-            }
-            AccessFutureProj::Answered { response } => {
-                let response = response.take().expect("polled once after it is ready");
-                Poll::Ready(Ok(response.map(|body| Either::Left(Full::new(body)))))
-            }
+        let this = self.project();
+        let mut response = ready!(this.answered.poll(cx))?;
+        if let Some(origin) = this.origin {
+            cors::allow(origin, response.headers_mut());
         }
+        Poll::Ready(Ok(response))
     }
 }
 

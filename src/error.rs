@@ -109,7 +109,7 @@ pub enum Error {
         /// One line an attempt: target and reason.
         attempts: Arc<[String]>,
         /// The error of the last one, which gives the status.
-        last: Box<Error>,
+        last: Box<Self>,
     },
     /// A defect of ours.
     Internal(String),

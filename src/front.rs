@@ -4,11 +4,13 @@
 //! dialect this is), [`AskLayer`] below the buffer (a whole body is read once), and [`Errors`] as the render of
 //! the rescue layer.
 
+mod answer;
 mod ask;
 mod name;
 
 pub(crate) use self::name::attempts_line;
 pub use self::{
+    answer::Answered,
     ask::{AskLayer, Asking},
     name::{NameLayer, Naming},
 };

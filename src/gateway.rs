@@ -11,6 +11,7 @@ use crate::{
     front::{AskLayer, Errors, Front, NameLayer},
     local::LocalLayer,
     log::{LogRow, Rows},
+    models::Auto,
     provider::Provider,
     retry::Worth,
     route::{Addresses, Router},
@@ -72,9 +73,11 @@ where
         .map_err(|error| vec![error.to_string()])?;
     let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
         .routing(&revision, router.headers())
+        .standing(standing(&router, &discovery))
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
-    let local = LocalLayer::new(discovery, Probe::new(config), router.rules(), is_ollama(config));
+    let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
+    let local = LocalLayer::new(discovery, Probe::new(config), auto, is_ollama(config));
     let rows = resources.log.clone().map(|log| Rows::new(log).prompts(config.log.prompts));
 
     let stack = ServiceBuilder::new()
@@ -138,6 +141,15 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
     Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+}
+
+/// What stands behind a name; not known while a client is changing what is installed.
+fn standing(
+    router: &Router<Discovery>,
+    discovery: &Discovery,
+) -> impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static {
+    let (router, discovery) = (router.clone(), discovery.clone());
+    move |name| discovery.is_settled().then(|| router.standing(name))
 }
 
 fn fallback(config: &Config) -> Fallback<Worth> {

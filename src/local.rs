@@ -6,10 +6,11 @@
 use crate::{
     catalog::{Catalog, Listing, Source, State},
     dialect::Operation,
-    discovery::Discovery,
+    discovery::{Change, Discovery},
     error::Error,
     front::{Ask, Front, render},
-    models, pick,
+    models::{self, Auto},
+    pick,
     record::Record,
     route::{SELF, virtual_rule},
     upstream::Probe,
@@ -20,6 +21,7 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
     request,
 };
+use http_body::Body;
 use http_body_util::{Either, Full};
 use serde_json::json;
 use std::{
@@ -30,7 +32,10 @@ use std::{
 };
 use tower_layer::Layer;
 use tower_service::Service;
-use unigate_layers::notes::Target;
+use unigate_layers::{
+    body::{Ending, Observer, Tee},
+    notes::Target,
+};
 
 /// Answers what targets the gateway itself; passes on everything else.
 #[derive(Clone, Debug)]
@@ -49,19 +54,23 @@ pub struct Local<S> {
 struct Desk {
     discovery: Discovery,
     probe: Probe,
-    rules: Vec<String>,
+    auto: Auto,
     tagged_home: bool,
 }
 
 /// The version told where no Ollama tells one: the newest whose routes are served.
 const VERSION: &str = "0.24.0";
 
+/// Holds a [`Change`] until the answer that tells of it has ended.
+#[derive(Debug)]
+pub struct Settle(Option<Change>);
+
 // === impl LocalLayer ===
 
 impl LocalLayer {
-    /// `rules` are the names that may stand behind `auto:`; `tagged_home` says whether the default upstream is an Ollama.
-    pub fn new(discovery: Discovery, probe: Probe, rules: Vec<String>, tagged_home: bool) -> Self {
-        Self { desk: Arc::new(Desk { discovery, probe, rules, tagged_home }) }
+    /// `tagged_home` says whether the default upstream is an Ollama.
+    pub fn new(discovery: Discovery, probe: Probe, auto: Auto, tagged_home: bool) -> Self {
+        Self { desk: Arc::new(Desk { discovery, probe, auto, tagged_home }) }
     }
 }
 
@@ -79,9 +88,9 @@ impl<S, B, R> Service<Request<B>> for Local<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
-    R: 'static,
+    R: Body<Data = Bytes> + 'static,
 {
-    type Response = Response<Either<Full<Bytes>, R>>;
+    type Response = Response<Either<Full<Bytes>, Tee<R, Settle>>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
@@ -91,11 +100,16 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let here = Target::of(&request).is_some_and(|target| &*target.upstream == SELF);
-        if !here {
-            let answer = self.inner.call(request);
-            return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
-        }
         let desk = self.desk.clone();
+        if !here {
+            let changes = Front::of(request.extensions()).operation;
+            let changes = matches!(changes, Some(Operation::Pull | Operation::Manage));
+            let change = Settle(changes.then(|| desk.discovery.change()));
+            let answer = self.inner.call(request);
+            return Box::pin(async move {
+                Ok(answer.await?.map(|body| Either::Right(Tee::new(body, change))))
+            });
+        }
         let (mut head, _) = request.into_parts();
         Box::pin(async move {
             let response = match desk.answer(&head).await {
@@ -110,13 +124,21 @@ where
     }
 }
 
+// === impl Settle ===
+
+impl Observer for Settle {
+    fn end(self, _: Ending) {
+        drop(self.0);
+    }
+}
+
 // === impl Desk ===
 
 impl Desk {
     async fn answer(&self, head: &request::Parts) -> Result<Response<Bytes>, Error> {
         let path = head.uri.path();
         if Front::is_own(path) {
-            return self.own(head.method.clone(), path);
+            return self.own(&head.method, path);
         }
         let front = Front::of(&head.extensions);
         let openai = front.dialect.name() == "openai";
@@ -134,19 +156,25 @@ impl Desk {
             Some(Operation::Models) => {
                 let catalog = self.fresh().await?;
                 Ok(json_body(match openai {
-                    true => models::list(&catalog, home, &self.rules),
-                    false => models::tags(&catalog, home, &self.rules),
+                    true => models::list(&catalog, home, &self.auto),
+                    false => models::tags(&catalog, home, &self.auto),
                 }))
             }
             Some(Operation::Loaded) if self.tagged_home => {
                 let ps = self.probe.get(home, "/api/ps").await;
-                ps.map(json_body).map_err(|why| Error::Connect { upstream: home.into(), why })
+                ps.map(json_body).map_err(|why| self.away(&why))
             }
             Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),
             Some(Operation::Pull) => {
-                let stream = head.extensions.get::<Ask>().is_some_and(|ask| ask.stream);
-                let mut response = json_body(models::pulled(stream));
-                if stream {
+                let ask = head.extensions.get::<Ask>().cloned().unwrap_or_default();
+                let name = ask.model.as_deref().unwrap_or_default();
+                let there = virtual_rule(name).is_some()
+                    || self.discovery.catalog().find(name, home).is_some();
+                let mut response = json_body(models::pulled(there, ask.stream));
+                if !there && !ask.stream {
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                }
+                if ask.stream {
                     let kind = HeaderValue::from_static("application/x-ndjson");
                     response.headers_mut().insert(CONTENT_TYPE, kind);
                 }
@@ -171,20 +199,23 @@ impl Desk {
             catalog.upstreams.values().all(|listing| matches!(listing.state, State::Down(_)));
         let empty = catalog.upstreams.values().all(|listing| listing.models.is_empty());
         match catalog.upstreams.get(home) {
-            Some(Listing { state: State::Down(why), .. }) if down && empty => {
-                Err(Error::Connect { upstream: home.into(), why: why.clone() })
-            }
+            Some(Listing { state: State::Down(why), .. }) if down && empty => Err(self.away(why)),
             _ => Ok(catalog),
         }
+    }
+
+    fn away(&self, why: &str) -> Error {
+        let advice = if self.tagged_home { "; start it with \"ollama serve\"" } else { "" };
+        Error::Connect { upstream: self.discovery.home().into(), why: format!("{why}{advice}") }
     }
 
     async fn detail(&self, id: &str) -> Result<Response<Bytes>, Error> {
         let id = decoded(id);
         let home = self.discovery.home();
-        let known = models::detail(&self.discovery.catalog(), home, &self.rules, &id);
+        let known = models::detail(&self.discovery.catalog(), home, &self.auto, &id);
         let body = match known {
             Some(body) => Some(body),
-            None => models::detail(&*self.fresh().await?, home, &self.rules, &id),
+            None => models::detail(&*self.fresh().await?, home, &self.auto, &id),
         };
         body.map(json_body).ok_or_else(|| self.unknown(&id))
     }
@@ -195,8 +226,8 @@ impl Desk {
             Some(_) => catalog.picks.as_ref().map_or("", |picks| &picks.default),
             None => name,
         };
-        let mut listed = catalog.upstreams.values().flat_map(|listing| &listing.models);
-        let model = listed.find(|model| &*model.name == name);
+        let found = catalog.find(name, self.discovery.home());
+        let model = found.and_then(|found| catalog.model(&found.upstream, &found.model));
         model.map(|model| json_body(models::show(model))).ok_or_else(|| self.unknown(name))
     }
 
@@ -209,7 +240,7 @@ impl Desk {
         Error::ModelNotFound(message)
     }
 
-    fn own(&self, method: Method, path: &str) -> Result<Response<Bytes>, Error> {
+    fn own(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Error> {
         if method != Method::GET && method != Method::HEAD {
             return Err(Error::MethodNotAllowed(format!("{path} takes GET only")));
         }

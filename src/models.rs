@@ -16,6 +16,15 @@ use std::sync::Arc;
 /// The virtual model; `auto:<rule>` names a rule.
 pub const AUTO: &str = "auto";
 
+/// Which virtual models there may be.
+#[derive(Clone, Debug, Default)]
+pub struct Auto {
+    /// The names that may stand behind `auto:`.
+    pub rules: Vec<String>,
+    /// Whether the configuration names a default model, so that `auto` works whatever is installed.
+    pub configured: bool,
+}
+
 /// Reads `/api/tags`, with `/api/ps` for what is loaded; what cannot be read is left out.
 pub fn read_tags(tags: &[u8], ps: &[u8]) -> Vec<Listed> {
     let entries = entries(tags, "models");
@@ -65,15 +74,15 @@ pub fn read_version(body: &[u8]) -> Option<String> {
 
 /// `GET /api/tags` for everything there is: Ollama's own entries untouched and first, then those of other upstreams,
 /// then the virtual ones.
-pub fn tags(catalog: &Catalog, home: &str, rules: &[String]) -> Bytes {
+pub fn tags(catalog: &Catalog, home: &str, auto: &Auto) -> Bytes {
     let mut all: Vec<Value> = Vec::new();
     for (_, listing) in ordered(catalog, home) {
         for model in &listing.models {
             push_new(&mut all, "name", as_written(&OLLAMA, listing.tagged, model));
         }
     }
-    let shape = default_model(catalog, home);
-    for name in virtual_names(catalog, rules) {
+    for name in virtual_names(catalog, auto) {
+        let shape = behind(catalog, home, &name);
         let name = format!("{name}{}", if name.contains(':') { "" } else { ":latest" });
         let mut entry = match shape {
             Some(shape) => shape.entry.clone(),
@@ -87,23 +96,23 @@ pub fn tags(catalog: &Catalog, home: &str, rules: &[String]) -> Bytes {
 }
 
 /// `GET /v1/models` for everything there is, in the same order.
-pub fn list(catalog: &Catalog, home: &str, rules: &[String]) -> Bytes {
+pub fn list(catalog: &Catalog, home: &str, auto: &Auto) -> Bytes {
     let mut all: Vec<Value> = Vec::new();
     for (upstream, listing) in ordered(catalog, home) {
         for model in &listing.models {
             push_new(&mut all, "id", openai_entry(upstream, listing, model));
         }
     }
-    for name in virtual_names(catalog, rules) {
+    for name in virtual_names(catalog, auto) {
         push_new(&mut all, "id", virtual_entry(&name));
     }
     json!({ "object": "list", "data": all }).to_string().into()
 }
 
 /// `GET /v1/models/{id}`; `None` for a name that nobody has.
-pub fn detail(catalog: &Catalog, home: &str, rules: &[String], id: &str) -> Option<Bytes> {
+pub fn detail(catalog: &Catalog, home: &str, auto: &Auto, id: &str) -> Option<Bytes> {
     let wanted = bare(id);
-    if virtual_names(catalog, rules).iter().any(|name| name.eq_ignore_ascii_case(wanted)) {
+    if virtual_names(catalog, auto).iter().any(|name| name.eq_ignore_ascii_case(wanted)) {
         return Some(virtual_entry(id).to_string().into());
     }
     let found = catalog.find(id, home)?;
@@ -119,23 +128,26 @@ pub fn show(model: &Listed) -> Bytes {
     OLLAMA.write_model(&model.model)
 }
 
-/// `POST /api/pull` for a model that is already there and cannot be fetched.
-pub fn pulled(stream: bool) -> Bytes {
+/// `POST /api/pull` where nothing can be fetched: success for a model that is there already.
+///
+/// Source: ollama server/images.go PullModel: a model that does not exist is said in the second line of a 200.
+pub fn pulled(there: bool, stream: bool) -> Bytes {
+    let last: &[u8] = match there {
+        true => b"{\"status\":\"success\"}",
+        false => b"{\"error\":\"pull model manifest: file does not exist\"}",
+    };
     if stream {
-        return Bytes::from_static(
-            b"{\"status\":\"pulling manifest\"}\n{\"status\":\"success\"}\n",
-        );
+        return [b"{\"status\":\"pulling manifest\"}\n", last, b"\n"].concat().into();
     }
-    Bytes::from_static(b"{\"status\":\"success\"}")
+    Bytes::from_static(last)
 }
 
 /// The virtual models that exist: none while no model stands behind them.
-pub fn virtual_names(catalog: &Catalog, rules: &[String]) -> Vec<String> {
-    let any = catalog.upstreams.values().any(|listing| !listing.models.is_empty());
-    if !any && catalog.picks.is_none() {
+pub fn virtual_names(catalog: &Catalog, auto: &Auto) -> Vec<String> {
+    if !auto.configured && catalog.picks.is_none() {
         return Vec::new();
     }
-    let named = rules.iter().map(|rule| format!("{AUTO}:{rule}"));
+    let named = auto.rules.iter().map(|rule| format!("{AUTO}:{rule}"));
     std::iter::once(AUTO.to_owned()).chain(named).collect()
 }
 
@@ -147,9 +159,15 @@ fn ordered<'a>(
     first.into_iter().chain(catalog.upstreams.iter().filter(move |(name, _)| &***name != home))
 }
 
-/// The entry whose size and abilities a virtual model shows.
-fn default_model<'a>(catalog: &'a Catalog, home: &str) -> Option<&'a Listed> {
-    catalog.model(home, &catalog.picks.as_ref()?.default)
+/// The model whose size and abilities a virtual one shows: its role's, else the default.
+fn behind<'a>(catalog: &'a Catalog, home: &str, name: &str) -> Option<&'a Listed> {
+    let picks = catalog.picks.as_ref()?;
+    let name = match name.split_once(':').map(|(_, role)| role) {
+        Some("coder" | "code") => &picks.coder,
+        Some("small" | "short") => &picks.small,
+        _ => &picks.default,
+    };
+    catalog.model(home, name)
 }
 
 /// The entry as its upstream wrote it, where it speaks this dialect; else as this dialect writes it.
@@ -216,7 +234,11 @@ mod tests {
 
     #[test]
     fn tags_keep_what_ollama_wrote_and_make_the_rest_whole() {
-        let tags = parse(&tags(&catalog(), "ollama", &["coder".into()]));
+        let tags = parse(&tags(
+            &catalog(),
+            "ollama",
+            &Auto { rules: vec!["coder".into()], configured: false },
+        ));
         let names: Vec<_> =
             tags["models"].as_array().unwrap().iter().map(|m| m["name"].clone()).collect();
         assert_eq!(names, ["llama3.1:8b", "gpt-4o", "auto:latest", "auto:coder"]);
@@ -230,20 +252,21 @@ mod tests {
 
     #[test]
     fn the_list_has_every_model_and_is_never_null() {
-        let list = parse(&list(&catalog(), "ollama", &[]));
+        let list = parse(&list(&catalog(), "ollama", &Auto::default()));
         assert_eq!(list["data"][0]["id"], "llama3.1:8b");
         assert_eq!(list["data"][0]["created"], 1_714_869_464);
         assert_eq!(list["data"][1]["owned_by"], "cloud");
         assert_eq!(list["data"][2]["id"], "auto");
         let empty = Catalog::default();
-        assert_eq!(parse(&super::list(&empty, "ollama", &[]))["data"], json!([]));
-        assert_eq!(parse(&super::tags(&empty, "ollama", &[]))["models"], json!([]));
+        assert_eq!(parse(&super::list(&empty, "ollama", &Auto::default()))["data"], json!([]));
+        assert_eq!(parse(&super::tags(&empty, "ollama", &Auto::default()))["models"], json!([]));
     }
 
     #[test]
     fn a_detail_answers_to_the_name_it_was_asked_by() {
         let catalog = catalog();
-        let of = |id: &str| detail(&catalog, "ollama", &[], id).map(|body| parse(&body));
+        let of =
+            |id: &str| detail(&catalog, "ollama", &Auto::default(), id).map(|body| parse(&body));
         assert_eq!(of("LLAMA3.1:8b").unwrap()["id"], "LLAMA3.1:8b");
         assert_eq!(of("auto").unwrap()["owned_by"], "unigate");
         assert_eq!(of("gpt-4o").unwrap()["id"], "gpt-4o");

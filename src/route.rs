@@ -12,7 +12,7 @@ pub use self::target::Addresses;
 
 use self::rules::Rules;
 use crate::{
-    catalog::{Catalog, Source, bare},
+    catalog::{Catalog, Listed, Source, State, bare, same_tag},
     config::{Config, Models},
     dialect::{Operation, Prompt},
     error::Error,
@@ -49,6 +49,9 @@ struct Policy {
     aliases: BTreeMap<String, String>,
     addresses: Addresses,
 }
+
+/// An upstream and a model of it.
+type Place = (Arc<str>, Arc<str>);
 
 /// What was decided for one request.
 #[derive(Clone, Debug)]
@@ -88,6 +91,68 @@ impl<C: Source> Router<C> {
         self.policy.rules.names()
     }
 
+    /// The rule for a prompt, or the one that a virtual name asks for, and every rule that was looked at; `None` for a
+    /// name that no rule has. What stands behind the rule's model is not looked at.
+    pub fn rule(
+        &self,
+        asked: &str,
+        prompt: &Prompt,
+        headers: &HeaderMap,
+    ) -> Option<(Matched, Vec<Step>)> {
+        self.policy.rules.choose(asked, prompt, headers)
+    }
+
+    /// Whether the gateway answers this itself, because no single upstream could.
+    fn answers_itself<B>(&self, front: Front, request: &Request<B>) -> bool {
+        if Front::is_own(request.uri().path()) {
+            return true;
+        }
+        let catalog = self.source.catalog();
+        let home = catalog.upstreams.get(self.policy.addresses.home());
+        let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
+        // An upstream that is no Ollama has no routes to show or fetch a model.
+        let elsewhere = |name: &str| match catalog.find(name, self.policy.addresses.home()) {
+            Some(found) => !catalog.upstreams[&found.upstream].tagged,
+            None => home.is_some_and(|home| !home.tagged),
+        };
+        match front.operation {
+            Some(Operation::Models | Operation::Version | Operation::Root | Operation::Loaded) => {
+                true
+            }
+            // A path names the model of OpenAI's detail route; Ollama's names it in the body.
+            Some(Operation::Model) if request.method() != http::Method::POST => true,
+            Some(Operation::Model) => asked.is_some_and(|name| match virtual_rule(name) {
+                Some(_) => catalog.picks.is_none(),
+                None => elsewhere(name),
+            }),
+            Some(Operation::Pull) => {
+                asked.is_some_and(|name| virtual_rule(name).is_some() || elsewhere(name))
+            }
+            _ => false,
+        }
+    }
+
+    /// What stands behind a name now: changed when a model was made again, removed, or picked anew. It is a part of
+    /// cache keys, so that no answer outlives its model.
+    pub fn standing(&self, name: &str) -> Vec<u8> {
+        let catalog = self.source.catalog();
+        let mut names: Vec<&str> = vec![name];
+        let alias = self.policy.aliases.iter().find(|(alias, _)| same_tag(alias, name));
+        names.extend(alias.map(|(_, meant)| meant.as_str()));
+        if names.iter().any(|name| virtual_rule(name).is_some()) {
+            let picks = catalog.picks.iter();
+            names.extend(picks.flat_map(|p| [&*p.default, &*p.coder, &*p.small]));
+        }
+        let mut standing = Vec::new();
+        for name in names {
+            let found = catalog.find(name, self.policy.addresses.home());
+            let model = found.and_then(|found| catalog.model(&found.upstream, &found.model));
+            standing.extend(model.map_or("", Listed::digest).as_bytes());
+            standing.push(b'/');
+        }
+        standing
+    }
+
     /// Decides, without sending.
     ///
     /// # Errors
@@ -106,6 +171,10 @@ impl<C: Source> Router<C> {
             return Ok(plain(target, "default", "no model named"));
         };
         match virtual_rule(name) {
+            // What `auto` is, without a prompt: what its default is.
+            Some("") if front.operation == Some(Operation::Model) => {
+                self.policy.auto(&catalog, front, "default", &Prompt::default(), headers)
+            }
             Some(rule) => self.policy.auto(&catalog, front, rule, &prompt(), headers),
             None => self.policy.named(&catalog, front, name),
         }
@@ -118,7 +187,7 @@ impl<C: Source, B: Replay + Send> unigate_layers::route::Router<B> for Router<C>
     fn route(&self, mut request: Request<B>) -> Self::Future {
         let front = Front::of(request.extensions());
         let record = Record::of(request.extensions_mut());
-        if answers_itself(front, &request, &self.source) {
+        if self.answers_itself(front, &request) {
             let target = self.policy.addresses.itself();
             request.extensions_mut().insert(target);
             return ready(request);
@@ -203,7 +272,9 @@ impl Policy {
         let route = match catalog.find(name, home) {
             // The client's own spelling goes to its own upstream: the bytes stay as they came.
             Some(found) => {
-                let same = found.how == "tag" && found.upstream == *home;
+                let listing = catalog.upstreams.get(&found.upstream);
+                let tagged = listing.is_some_and(|listing| listing.tagged);
+                let same = found.how == "tag" && found.upstream == *home && tagged;
                 let model = if same { name } else { &found.model };
                 let target = self.addresses.target(&found.upstream, Some(model))?;
                 plain(target, found.how, &format!("{} has it", found.upstream))
@@ -238,7 +309,7 @@ impl Policy {
             let target = resolved.and_then(|(u, m)| self.addresses.target(&u, Some(&m)));
             match target {
                 Ok(target) if target != *first && !targets.contains(&target) => {
-                    targets.push(target)
+                    targets.push(target);
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%name, %error, "fallback left out"),
@@ -248,7 +319,7 @@ impl Policy {
     }
 
     /// A name of the configuration: a role, `upstream/model`, or a model.
-    fn resolve(&self, catalog: &Catalog, name: &str) -> Result<(Arc<str>, Arc<str>), Error> {
+    fn resolve(&self, catalog: &Catalog, name: &str) -> Result<Place, Error> {
         let picks = catalog.picks.as_ref();
         let (chosen, picked) = match name {
             "default" => (&self.models.default, picks.map(|picks| &picks.default)),
@@ -267,7 +338,7 @@ impl Policy {
         }
     }
 
-    fn lookup(&self, catalog: &Catalog, name: &str) -> (Arc<str>, Arc<str>) {
+    fn lookup(&self, catalog: &Catalog, name: &str) -> Place {
         if let Some((upstream, model)) = self.addresses.split(name) {
             return (upstream.clone(), model.into());
         }
@@ -285,7 +356,7 @@ impl Policy {
         upstream: &Arc<str>,
         model: &str,
         capability: &str,
-    ) -> Result<Option<(Arc<str>, Arc<str>)>, Error> {
+    ) -> Result<Option<Place>, Error> {
         let Some(known) = catalog.model(upstream, model) else { return Ok(None) };
         let has = |c: &[String]| c.is_empty() || c.iter().any(|c| c == capability);
         if has(&known.installed.capabilities) {
@@ -310,9 +381,13 @@ impl Policy {
     fn nothing(&self, catalog: &Catalog) -> Error {
         let home = self.addresses.home();
         let why = match catalog.upstreams.get(home).map(|listing| &listing.state) {
-            Some(crate::catalog::State::Down(why)) => why.clone(),
-            Some(crate::catalog::State::Up { .. }) => {
-                "and has no model that can chat; try \"ollama pull llama3.2\"".into()
+            Some(State::Down(why)) => why.clone(),
+            Some(State::Up { .. }) => {
+                return Error::ModelNotFound(
+                    "no model stands behind \"auto\": set models.default, \
+                     or install one (\"ollama pull llama3.2\")"
+                        .into(),
+                );
             }
             _ => "(it has not answered so far)".into(),
         };
@@ -330,27 +405,6 @@ pub fn virtual_rule(name: &str) -> Option<&str> {
     let name = bare(name);
     let (head, rule) = name.split_once(':').unwrap_or((name, ""));
     head.eq_ignore_ascii_case(AUTO).then_some(rule)
-}
-
-/// Whether the gateway answers this itself, because no single upstream could.
-fn answers_itself<C: Source, B>(front: Front, request: &Request<B>, source: &C) -> bool {
-    if Front::is_own(request.uri().path()) {
-        return true;
-    }
-    let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
-    match front.operation {
-        Some(Operation::Models | Operation::Version | Operation::Root) => true,
-        Some(Operation::Loaded) => true,
-        // A path names the model of OpenAI's detail route; Ollama's names it in the body.
-        Some(Operation::Model) if request.method() != http::Method::POST => true,
-        Some(Operation::Model | Operation::Pull) => asked.is_some_and(|name| {
-            virtual_rule(name).is_some()
-                || source.catalog().upstreams.iter().any(|(_, listing)| {
-                    !listing.tagged && listing.models.iter().any(|model| &*model.name == name)
-                })
-        }),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

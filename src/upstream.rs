@@ -13,6 +13,7 @@ mod connect;
 mod exchange;
 mod headers;
 mod probe;
+mod upload;
 
 pub use self::{
     address::Address,
@@ -20,10 +21,10 @@ pub use self::{
     probe::Probe,
 };
 
-use self::{connect::Http, exchange::Exchange};
+use self::{connect::Http, exchange::Exchange, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, Operation, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
     error::Error,
     front::{Ask, Front, Refusal},
     provider::Provider,
@@ -51,7 +52,7 @@ use unigate_layers::{body::Buffered, notes::Target};
 type Permit = Option<OwnedSemaphorePermit>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
-pub struct Upstreams<B: Body<Data = Bytes>> {
+pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
     home: Arc<str>,
     instance: HeaderValue,
@@ -59,12 +60,15 @@ pub struct Upstreams<B: Body<Data = Bytes>> {
 }
 
 /// One upstream: a provider, configured.
-struct Upstream<B: Body<Data = Bytes>> {
+struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     name: Arc<str>,
     provider: &'static Provider,
+    quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     scheme: Scheme,
     authority: Authority,
+    /// Where it is, for people.
+    at: String,
     /// What stands before `/v1` or `/api`; without a slash at its end.
     prefix: String,
     key: Option<HeaderValue>,
@@ -74,7 +78,7 @@ struct Upstream<B: Body<Data = Bytes>> {
     first_byte: Duration,
     idle: Duration,
     total: Duration,
-    http: Http<Buffered<B>>,
+    http: Http<Upload<Buffered<B>>>,
 }
 
 // === impl Upstreams ===
@@ -149,7 +153,7 @@ where
     }
 }
 
-impl<B: Body<Data = Bytes>> Clone for Upstreams<B> {
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upstreams<B> {
     fn clone(&self) -> Self {
         Self {
             known: self.known.clone(),
@@ -160,7 +164,7 @@ impl<B: Body<Data = Bytes>> Clone for Upstreams<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> fmt::Debug for Upstreams<B> {
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> fmt::Debug for Upstreams<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.known.keys()).finish()
     }
@@ -194,7 +198,9 @@ where
         Ok(Self {
             name: name.into(),
             provider,
+            quirks: provider.quirks_at(address.authority.host()),
             chat,
+            at: format!("{}://{}", address.scheme, address.authority),
             scheme: address.scheme,
             authority: address.authority,
             prefix: address.prefix,

@@ -5,9 +5,10 @@ use crate::{
     catalog::State,
     config::Loaded,
     discovery::Discovery,
+    error::Error,
     front::{Ask, Front},
     gateway,
-    route::{Route as Decided, Router, Step},
+    route::{Matched, Route as Decided, Router, Step, virtual_rule},
 };
 use clap::Args;
 use http::{HeaderMap, Method};
@@ -57,8 +58,18 @@ pub(super) fn run(loaded: &Loaded, ask: &Route, out: &mut impl Write) -> Result<
     let addresses = gateway::addresses(config).map_err(|lines| Failure::Usage(lines.join("\n")))?;
     let router = Router::new(config, addresses, catalog.clone()).map_err(Failure::Usage)?;
     let prompt = asked.front.dialect.prompt(operation, &asked.body);
-    let decided = router.decide(asked.front, Some(&wanted), || prompt.clone(), &HeaderMap::new());
-    let route = decided.map_err(|error| Failure::Failed(error.to_string()))?;
+    let none = HeaderMap::new();
+    let decided = router.decide(asked.front, Some(&wanted), || prompt.clone(), &none);
+    let route = match decided {
+        Ok(route) => route,
+        // The rule is known even while nobody says which models there are.
+        Err(error) => {
+            let rule = wanted.model.as_deref().and_then(virtual_rule);
+            let chosen = rule.and_then(|rule| router.rule(rule, &prompt, &none));
+            let (matched, looked) = chosen.ok_or_else(|| Failure::Failed(error.to_string()))?;
+            return undecided(ask, &wanted, &matched, &looked, &error, out);
+        }
+    };
     if ask.json {
         return json(&wanted, &route, out);
     }
@@ -79,6 +90,32 @@ pub(super) fn run(loaded: &Loaded, ask: &Route, out: &mut impl Write) -> Result<
     writeln!(out, "target      {model}   ({}, {state})", target.upstream)?;
     let names = route.fallbacks.iter().map(name).collect::<Vec<_>>().join(", then ");
     writeln!(out, "fallbacks   {}", if names.is_empty() { "none" } else { &names })?;
+    Ok(out.flush()?)
+}
+
+/// What can be said when the rule's model is not known.
+fn undecided(
+    ask: &Route,
+    wanted: &Ask,
+    matched: &Matched,
+    looked: &[Step],
+    error: &Error,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if ask.json {
+        let line = json!({
+            "requested": wanted.model.as_deref(), "rule": matched.rule, "why": matched.why,
+            "role": matched.model, "upstream": null, "model": null, "error": error.to_string(),
+        });
+        writeln!(out, "{line}")?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "requested   {}", wanted.model.as_deref().unwrap_or("(no model)"))?;
+    if ask.explain {
+        steps(looked, out)?;
+    }
+    writeln!(out, "rule        {}   {}", matched.rule, matched.why)?;
+    writeln!(out, "target      {}, which is no model so far: {error}", matched.model)?;
     Ok(out.flush()?)
 }
 

@@ -1,6 +1,6 @@
 //! Reads what the client wants from a whole body, once, and refuses what cannot be read.
 
-use super::{Front, render};
+use super::{Answered, Front, render};
 use crate::{
     dialect::{Ask, Operation},
     error::Error,
@@ -9,12 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
-use pin_project_lite::pin_project;
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 use unigate_layers::body::Replay;
@@ -30,23 +25,6 @@ pub struct AskLayer;
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<S> {
     inner: S,
-}
-
-pin_project! {
-    /// The future of [`Asking`].
-    #[project = AskFutureProj]
-    #[derive(Debug)]
-    pub enum ResponseFuture<F> {
-        /// Asked: the answer is the inner service's.
-        Inner {
-            #[pin]
-            inner: F
-        },
-        /// Refused.
-        Refused {
-            response: Option<Response<Bytes>>
-        },
-    }
 }
 
 // === impl AskLayer ===
@@ -68,7 +46,7 @@ where
 {
     type Response = Response<Either<Full<Bytes>, R>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = Answered<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -89,12 +67,10 @@ where
             Ok(None) => {}
             Err(error) => {
                 let record = Record::of(request.extensions_mut());
-                return ResponseFuture::Refused {
-                    response: Some(render(front, Some(&record), &error)),
-                };
+                return Answered::here(render(front, Some(&record), &error));
             }
         }
-        ResponseFuture::Inner { inner: self.inner.call(request) }
+        Answered::pass(self.inner.call(request))
     }
 }
 
@@ -127,26 +103,5 @@ fn read<B: Replay>(front: Front, request: &Request<B>) -> Result<Option<Ask>, Er
             front.dialect.ask(operation, body).map(Some)
         }
         _ => Ok(None),
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl<F, R, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = Result<Response<Either<Full<Bytes>, R>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AskFutureProj::Inner { inner } => {
-                Poll::Ready(ready!(inner.poll(cx)).map(|response| response.map(Either::Right)))
-            }
-            AskFutureProj::Refused { response } => {
-                let response = response.take().expect("polled once after it is ready");
-                Poll::Ready(Ok(response.map(|body| Either::Left(Full::new(body)))))
-            }
-        }
     }
 }

@@ -159,10 +159,10 @@ impl Compiled {
         let mut why: Vec<String> = Vec::new();
         let tokens = prompt.estimated_tokens();
         if let Some(min) = rule.min_tokens {
-            hold(tokens >= min, &mut why, format!("about {tokens} tokens"), format!("< {min}"))?;
+            hold(tokens >= min, &mut why, format!("about {tokens} tokens"), &format!("< {min}"))?;
         }
         if let Some(max) = rule.max_tokens {
-            hold(tokens <= max, &mut why, format!("about {tokens} tokens"), format!("> {max}"))?;
+            hold(tokens <= max, &mut why, format!("about {tokens} tokens"), &format!("> {max}"))?;
         }
         for what in &rule.has {
             let has = match what.as_str() {
@@ -170,12 +170,12 @@ impl Compiled {
                 "images" => prompt.images,
                 _ => prompt.thinking,
             };
-            hold(has, &mut why, what.clone(), ": none".into())?;
+            hold(has, &mut why, what.clone(), ": none")?;
         }
         for (name, value) in &self.headers {
             let seen = headers.get(name).map(|seen| seen.as_bytes());
             let holds = seen.is_some_and(|seen| value == "*" || seen == value.as_bytes());
-            hold(holds, &mut why, format!("header {name}"), ": not so".into())?;
+            hold(holds, &mut why, format!("header {name}"), ": not so")?;
         }
         if let Some(intent) = &rule.intent {
             let word = match reading.intent {
@@ -183,7 +183,7 @@ impl Compiled {
                 Intent::Short => "short",
                 Intent::General => "general",
             };
-            hold(word == intent, &mut why, reading.why.clone(), format!(" reads as {word}"))?;
+            hold(word == intent, &mut why, reading.why.clone(), &format!(" reads as {word}"))?;
         }
         if !self.words.is_empty() || !self.patterns.is_empty() {
             let text = clip(&prompt.text);
@@ -197,7 +197,7 @@ impl Compiled {
     }
 }
 
-fn hold(holds: bool, why: &mut Vec<String>, what: String, not: String) -> Result<(), String> {
+fn hold(holds: bool, why: &mut Vec<String>, what: String, not: &str) -> Result<(), String> {
     if !holds {
         return Err(format!("{what} {}", not.trim_start()));
     }

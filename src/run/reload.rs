@@ -220,6 +220,6 @@ impl Changed {
             let _ = hangup.recv().await;
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum Watch {
     /// Nothing: not a dialect's answer.
     Nothing,
     /// A stream, watched or translated event by event.
-    Flow(Flow),
+    Flow(Box<Flow>),
     /// An unstreamed answer that passes unchanged; read at its end, unless it grew beyond `room`.
     Whole { pair: Pair, reply: Reply, seen: Vec<Bytes>, room: usize },
 }
@@ -211,7 +211,7 @@ impl Body for AnswerBody {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let why = causes(&error);
+                    let why = reason(&error);
                     return this.fail(Error::Broken { upstream: this.upstream.clone(), why });
                 }
                 Poll::Ready(None) => {
@@ -302,17 +302,20 @@ pub(super) fn join(parts: &mut Vec<Bytes>) -> Bytes {
     all.freeze()
 }
 
-/// An error and its causes in one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = cause.source();
+/// The reason at the bottom of an error, as a person says it: `connection refused`.
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    line
+    let text = cause.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        // `Connection`, but not `EOF`.
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
 }

@@ -2,8 +2,9 @@
 
 use super::{
     AnswerBody, BoxError, Permit, Upstream,
-    body::{Watch, causes, join},
+    body::{Watch, join, reason},
     headers,
+    upload::Upload,
 };
 use crate::{
     dialect::{Framing, Operation, Reply, ollama},
@@ -26,7 +27,7 @@ use unigate_layers::{body::Buffered, notes::Target};
 use uuid::Uuid;
 
 /// One request to one upstream.
-pub(super) struct Exchange<'a, B: Body<Data = Bytes>> {
+pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     upstream: &'a Upstream<B>,
     record: Record,
     ask: Option<Ask>,
@@ -89,7 +90,7 @@ where
         if let Some(key) = &upstream.key {
             head.headers.insert(AUTHORIZATION, key.clone());
         }
-        let mut request = Request::new(body);
+        let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
         *request.headers_mut() = head.headers;
@@ -158,7 +159,7 @@ where
         {
             return Ok(Outgoing::Answered(answer));
         }
-        let translated = pair.request(&whole, self.upstream.provider.quirks)?;
+        let translated = pair.request(&whole, self.upstream.quirks)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.dropped = translated.dropped;
         self.address(head, path)?;
@@ -225,7 +226,7 @@ where
         }
         head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         head.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        if !is_stream && !pair.same() {
+        if !is_stream {
             let body = self.collect(body).await?;
             let (bytes, state) =
                 pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
@@ -234,19 +235,19 @@ where
         }
         let mut flow = pair.flow(&self.reply, strip_usage);
         let (ready, rest) = self.peek(body, &mut flow).await?;
-        let kind = pair.client.framing().content_type();
         if !pair.same() {
+            let kind = pair.client.framing().content_type();
             head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        } else if strip_usage {
-            head.headers.remove(http::header::CONTENT_LENGTH);
         }
+        // Even bytes that pass as they are may be followed by an error of ours.
+        head.headers.remove(http::header::CONTENT_LENGTH);
         if flow.state().finished {
             self.learnt(flow.state().usage.prompt, flow.state().usage.completion);
         }
         let answer = AnswerBody::new(
             ready,
             rest,
-            Watch::Flow(flow),
+            Watch::Flow(Box::new(flow)),
             upstream.name.clone(),
             Some(self.record.clone()),
             permit,
@@ -271,7 +272,7 @@ where
                     }
                 }
                 Some(Err(error)) => {
-                    let why = causes(&error);
+                    let why = reason(&error);
                     return Err(Error::Broken { upstream: upstream.clone(), why });
                 }
                 None => {
@@ -314,7 +315,7 @@ where
         let first = match body.frame().await {
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Some(Err(error)) => {
-                let why = causes(&error);
+                let why = reason(&error);
                 return Err(Error::Broken { upstream: upstream.clone(), why });
             }
             None => Bytes::new(),
@@ -370,7 +371,7 @@ where
         match Limited::new(body, self.max_answer_bytes).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(error) => {
-                let why = causes(&*error);
+                let why = reason(&*error);
                 Err(Error::Broken { upstream: upstream.clone(), why })
             }
         }
@@ -410,9 +411,10 @@ where
 
     fn unreachable(&self, error: &hyper_util::client::legacy::Error) -> Error {
         let upstream = self.upstream.name.clone();
-        let why = causes(error);
+        let why = reason(error);
         if error.is_connect() {
-            return Error::Connect { upstream, why: format!("({why})") };
+            let (at, advice) = (&self.upstream.at, self.upstream.provider.advice());
+            return Error::Connect { upstream, why: format!("at {at} ({why}){advice}") };
         }
         Error::Broken { upstream, why }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Address,
-    body::causes,
+    body::reason,
     connect::{self, Http},
 };
 use crate::config;
@@ -62,13 +62,13 @@ impl Probe {
         }
         let request = request.body(Full::default()).map_err(|error| error.to_string())?;
         let answer = async {
-            let response = asked.http.request(request).await.map_err(|error| causes(&error))?;
+            let response = asked.http.request(request).await.map_err(|error| reason(&error))?;
             let status = response.status();
             if !status.is_success() {
                 return Err(format!("status {}", status.as_u16()));
             }
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            body.map(|body| body.to_bytes()).map_err(|error| causes(&*error))
+            body.map(|body| body.to_bytes()).map_err(|error| reason(&*error))
         };
         match tokio::time::timeout(DEADLINE, answer).await {
             Ok(result) => result.map_err(|why| format!("at {at} ({why})")),

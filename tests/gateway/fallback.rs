@@ -22,7 +22,7 @@ async fn pair(failing: Upstream) -> (Gateway, Upstream, Upstream) {
 
 #[tokio::test]
 async fn a_dead_upstream_is_tried_twice_and_then_the_next_one_answers() {
-    let (gateway, _, cloud) = pair(Upstream::nobody().await).await;
+    let (gateway, _local, cloud) = pair(Upstream::nobody().await).await;
     let answer = gateway.client().post("/v1/chat/completions", &ask(false)).await;
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "saved");
     assert_eq!(answer.header("x-unigate-attempts"), "3");
@@ -41,7 +41,7 @@ async fn a_dead_upstream_is_tried_twice_and_then_the_next_one_answers() {
 #[tokio::test]
 async fn a_full_queue_goes_to_the_next_one_at_once() {
     let busy = Script::error(503, &json!({ "error": "server busy, please try again." }));
-    let (gateway, local, _) = pair(Upstream::always(&["m"], busy).await).await;
+    let (gateway, local, _cloud) = pair(Upstream::always(&["m"], busy).await).await;
     let answer = gateway.client().post("/api/chat", &ask(true)).await;
     assert_eq!(answer.lines().last().unwrap()["done"], true);
     assert_eq!((local.seen().len(), answer.header("x-unigate-attempts")), (1, "2"));
@@ -110,7 +110,7 @@ async fn nothing_is_tried_again_after_the_first_token() {
 #[tokio::test]
 async fn a_model_that_does_not_exist_is_said_and_not_replaced() {
     let missing = Script::error(404, &json!({ "error": "model 'm' not found" }));
-    let (gateway, _, cloud) = pair(Upstream::always(&[], missing).await).await;
+    let (gateway, _local, cloud) = pair(Upstream::always(&[], missing).await).await;
     let answer = gateway.client().post("/v1/chat/completions", &ask(false)).await;
     assert_eq!(answer.status, 404);
     assert!(cloud.seen().is_empty());
@@ -118,7 +118,7 @@ async fn a_model_that_does_not_exist_is_said_and_not_replaced() {
 
 #[tokio::test]
 async fn embeddings_never_come_from_another_model() {
-    let (gateway, _, cloud) = pair(Upstream::nobody().await).await;
+    let (gateway, _local, cloud) = pair(Upstream::nobody().await).await;
     let answer =
         gateway.client().post("/v1/embeddings", &json!({ "model": "m", "input": "x" })).await;
     assert_eq!(answer.status, 503);
@@ -148,7 +148,7 @@ async fn when_all_fail_the_answer_names_every_attempt_and_asks_for_no_more() {
 
 #[tokio::test]
 async fn a_page_of_html_is_no_answer() {
-    let (gateway, _, _) =
+    let (gateway, _local, _cloud) =
         pair(Upstream::always(&["m"], Script::new("text/html", "<html>login</html>")).await).await;
     let answer = gateway.client().post("/v1/chat/completions", &ask(false)).await;
     assert_eq!(answer.header("x-unigate-upstream"), "cloud", "{}", answer.text());

@@ -98,21 +98,41 @@ async fn golden_38_an_error_after_content_is_told_and_no_done_follows() {
 
 #[tokio::test]
 async fn golden_39_an_answer_that_stops_in_the_middle_is_no_success_in_either_dialect() {
-    for step in [None, Some(Step::Break)] {
-        let script = match step {
-            None => Script::chat(&["a"]).cut(1),
-            Some(step) => Script::chat(&["a"]).then(1, step),
-        };
+    let upstream = Upstream::always(&["m"], Script::chat(&["a"]).cut(1)).await;
+    let gateway = Gateway::before(&upstream).await;
+    let openai = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
+    assert!(openai.events().last().unwrap()["error"]["message"].is_string());
+    assert!(!openai.text().contains("[DONE]") && !openai.text().contains("\"stop\""));
+    let native = gateway.client().post("/api/chat", &ask("m", true)).await;
+    assert!(native.lines().last().unwrap()["error"].is_string());
+    let rows = gateway.stop().await;
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row["ending"] == "failed"), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_is_told_in_either_dialect() {
+    for path in ["/v1/chat/completions", "/api/chat"] {
+        let go = Arc::new(Notify::new());
+        let mut script = Script::chat(&["a"]).then(1, Step::Wait(go.clone()));
+        script.steps.push(Step::Break);
         let upstream = Upstream::always(&["m"], script).await;
         let gateway = Gateway::before(&upstream).await;
-        let openai = gateway.client().post("/v1/chat/completions", &ask("m", true)).await;
-        assert!(openai.events().last().unwrap()["error"]["message"].is_string());
-        assert!(!openai.text().contains("[DONE]") && !openai.text().contains("\"stop\""));
-        let native = gateway.client().post("/api/chat", &ask("m", true)).await;
-        assert!(native.lines().last().unwrap()["error"].is_string());
+        let mut answer =
+            gateway.client().open(Method::POST, path, ask("m", true).to_string()).await;
+        let mut got = next(&mut answer).await.unwrap().to_vec();
+        go.notify_one();
+        while let Some(data) = next(&mut answer).await {
+            got.extend(data);
+        }
+        let text = String::from_utf8(got).unwrap();
+        assert!(text.contains("\"error\"") && text.contains("broke"), "{text}");
+        assert!(!text.contains("[DONE]") && !text.contains("\"done\":true"), "{text}");
         let rows = gateway.stop().await;
-        assert_eq!(rows.len(), 2);
-        assert!(rows.iter().all(|row| row["ending"] == "failed"), "{rows:?}");
+        assert_eq!(
+            (&rows[0]["ending"], &rows[0]["error_code"]),
+            (&json!("failed"), &json!("upstream_broken"))
+        );
     }
 }
 

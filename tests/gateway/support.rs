@@ -3,7 +3,7 @@
 mod client;
 mod upstream;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::Client;
 pub(crate) use upstream::{Script, Seen, Step, Upstream};
 
 use rusqlite::{Connection, OpenFlags};
@@ -66,7 +66,7 @@ impl Gateway {
         self.served.await.unwrap().unwrap();
         let db = Connection::open_with_flags(&self.db, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut statement = db.prepare("SELECT * FROM request_logs ORDER BY rowid").unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let rows = statement.query_map([], |row| {
             let cell = |at: usize| {
                 row.get_ref(at).map(|cell| match cell {

@@ -24,6 +24,7 @@ use unigate::{
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
+    models::Auto,
     retry::Worth,
     route::{Addresses, Router},
     upstream::{BoxError, Probe, Upstreams},
@@ -136,7 +137,7 @@ impl Parts {
 
     pub(super) fn local(&self) -> LocalLayer {
         let (discovery, probe) = (Discovery::new(&self.config), Probe::new(&self.config));
-        LocalLayer::new(discovery, probe, Vec::new(), true)
+        LocalLayer::new(discovery, probe, Auto::default(), true)
     }
 
     pub(super) fn retry(&self) -> RetryLayer<Fallback<Worth>> {
