@@ -20,9 +20,10 @@ CODER = (
     + CHAT
     + '{{ end }}'
 )
-# Without num_predict an answer would go on until the client leaves: the models never end by themselves.
+# Without num_predict an answer would go on until the client leaves: the models never end by
+# themselves. With several threads a busy machine makes each wait for the others at every step.
 MODELS = [("tiny", "random-1.gguf", CHAT), ("tinycoder", "random-2.gguf", CODER)]
-PARAMETERS = {"num_predict": 24}
+PARAMETERS = {"num_predict": 24, "num_thread": 1}
 
 
 def call(url, body, method="POST"):
@@ -42,7 +43,10 @@ def install(ollama, folder):
     for name, file, template in MODELS:
         data = (pathlib.Path(folder) / file).read_bytes()
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        call(f"{ollama}/api/blobs/{digest}", data)
+        try:
+            call(f"{ollama}/api/blobs/{digest}", b"", "HEAD")
+        except urllib.error.HTTPError:  # not there yet; else it would answer without reading
+            call(f"{ollama}/api/blobs/{digest}", data)
         body = {"model": name, "files": {file: digest}, "template": template, "parameters": PARAMETERS}
         lines = call(f"{ollama}/api/create", body)
         assert lines[-1] == {"status": "success"}, lines
