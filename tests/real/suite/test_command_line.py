@@ -37,8 +37,7 @@ def first_column(table):
 
 
 def test_run_prints_an_answer(front):
-    words = cli(front, "run", MODEL, "hi").split()
-    assert len(words) > 5, words
+    assert len(cli(front, "run", MODEL, "hi").strip()) > 20
 
 
 def test_list_shows_the_models(front):
@@ -49,7 +48,7 @@ def test_list_shows_the_models(front):
 def test_list_shows_auto_and_run_accepts_it(front):
     assert "auto:latest" in first_column(cli(front, "list"))
     if front.name == "gateway":
-        assert len(cli(front, "run", "auto", "hi").split()) > 5
+        assert len(cli(front, "run", "auto", "hi").strip()) > 20
 
 
 def test_show_describes_the_model(front):
