@@ -3,6 +3,9 @@
 MODEL = "tiny"
 MESSAGES = [{"role": "user", "content": "hi"}]
 
+# Not from the gateway's memory, which gives a whole answer in one piece.
+FRESH = {"Cache-Control": "no-store"}
+
 
 def options(tokens=24, seed=7, **more):
     """Ollama's options. top_p and temperature are those that its own /v1 would force."""

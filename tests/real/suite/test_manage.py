@@ -145,11 +145,29 @@ def test_a_model_is_created_copied_used_and_deleted(main):
     for each in (name, name + "-copy"):
         assert client.delete(each).status == "success"
     with pytest.raises(ollama.ResponseError) as caught:
-        client.generate(name, "hi")
+        client.generate(name, "something new")
     assert caught.value.status_code == 404
     with pytest.raises(ollama.ResponseError) as caught:
         client.delete(name)
     assert caught.value.status_code == 404
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["unstreamed", "streamed"])
+def test_a_model_that_was_made_again_is_not_answered_from_memory(main, streamed):
+    """Who edits a Modelfile and creates the model again wants to see what it changed."""
+    client = main.ollama()
+    name = f"again-{uuid.uuid4().hex[:8]}"
+
+    def tokens():
+        answer = client.generate(name, "hi", options={"seed": 1}, stream=streamed)
+        return (list(answer)[-1] if streamed else answer).eval_count
+
+    for limit in (3, 6):
+        client.create(name, from_=MODEL, parameters={"num_predict": limit, "num_thread": 1})
+        assert tokens() == limit
+    client.delete(name)
+    with pytest.raises(ollama.ResponseError):
+        tokens()
 
 
 def test_copy_and_delete_answer_with_an_empty_body(main):

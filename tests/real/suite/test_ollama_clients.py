@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from asks import MESSAGES, MODEL, options, truth
+from asks import FRESH, MESSAGES, MODEL, options, truth
 
 # One line of the answer must not be cut at this: Python's line reader would.
 SEPARATOR = "\u2028"
@@ -25,7 +25,8 @@ def test_chat_unstreamed_is_the_answer_of_ollama(front, direct):
 
 
 def test_chat_streamed_is_the_same_text_in_pieces(front, direct):
-    parts = list(front.ollama().chat(MODEL, MESSAGES, stream=True, options=options()))
+    client = front.ollama(headers=FRESH)
+    parts = list(client.chat(MODEL, MESSAGES, stream=True, options=options()))
     expected = truth(direct)
     assert "".join(p.message.content for p in parts) == expected["message"]["content"]
     assert len(parts) > 10
@@ -106,7 +107,7 @@ def test_a_stop_string_ends_the_answer_before_it(front, direct):
 
 
 def test_the_seed_decides_the_answer(front):
-    client = front.ollama(headers={"Cache-Control": "no-store"})
+    client = front.ollama(headers=FRESH)
 
     def fresh(seed):
         return client.chat(MODEL, MESSAGES, options=options(seed=seed)).message.content

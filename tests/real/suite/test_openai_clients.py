@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from asks import MESSAGES, MODEL, sampling, truth
+from asks import FRESH, MESSAGES, MODEL, sampling, truth
 
 
 def test_chat_unstreamed_is_the_answer_of_ollama(front, direct):
@@ -26,6 +26,7 @@ def test_chat_streamed_is_the_same_text_in_pieces(front, direct):
         messages=MESSAGES,
         stream=True,
         stream_options={"include_usage": True},
+        extra_headers=FRESH,
         **sampling(),
     )
     chunks = list(stream)
@@ -92,7 +93,7 @@ def test_the_seed_decides_the_answer(front):
         answer = front.openai().chat.completions.create(
             model=MODEL,
             messages=MESSAGES,
-            extra_headers={"Cache-Control": "no-store"},
+            extra_headers=FRESH,
             **sampling(seed=seed),
         )
         return answer.choices[0].message.content
