@@ -25,7 +25,7 @@ def served_again(front):
 
     def ask():
         try:
-            return front.ollama().chat(MODEL, MESSAGES, options=options(2)).eval_count == 2
+            return front.ollama().chat(MODEL, MESSAGES, options=options(2)).done
         except ollama.ResponseError:
             return False
 

@@ -1,11 +1,14 @@
 """Models come and go through the gateway: pull, blobs, create, copy, delete, load, unload."""
 
 import hashlib
+import http.client
 import http.server
 import json
 import os
 import pathlib
+import select
 import threading
+import time
 import urllib.parse
 import uuid
 
@@ -93,11 +96,52 @@ def test_a_big_blob_with_a_length_streams_through_and_a_wrong_digest_is_refused(
     assert main.call("HEAD", f"/api/blobs/{wrong}").status == 404
 
 
-def test_a_blob_that_is_there_already_is_answered_before_it_was_sent(main, blob):
-    """Ollama does not read it then and closes: its answer must not be lost in the noise of that."""
+@pytest.fixture
+def stored(blob, direct):
+    """The same file, and Ollama has it."""
     path, digest = blob
+    if direct.call("HEAD", f"/api/blobs/{digest}").status != 200:
+        with path.open("rb") as file:
+            assert direct.call("POST", f"/api/blobs/{digest}", file, timeout=60).status == 201
+    return path, digest
+
+
+def test_a_blob_that_is_there_already_is_answered_before_it_was_sent(main, stored):
+    """Ollama does not read it then and closes: its answer must not be lost in the noise of that."""
+    path, digest = stored
     for _ in range(3):
         assert main.ollama().create_blob(path) == digest
+
+
+def test_an_early_answer_is_not_lost_and_says_what_becomes_of_the_connection(main, stored):
+    """Ollama's command line asks the next thing over the same connection unless told not to.
+
+    So either the answer says that the connection will be closed, or the rest of the upload is taken
+    and the connection goes on. And it is not torn down before the answer can be read.
+    """
+    path, digest = stored
+    for _ in range(5):
+        place = urllib.parse.urlsplit(main.url).netloc
+        connection = http.client.HTTPConnection(place, timeout=30)
+        connection.putrequest("POST", f"/api/blobs/{digest}")
+        connection.putheader("Content-Length", str(BIG))
+        connection.endheaders()
+        with path.open("rb") as file:
+            while chunk := file.read(MEGABYTE // 16):
+                if select.select([connection.sock], [], [], 0)[0]:
+                    break  # answered before everything was sent
+                connection.send(chunk)
+            time.sleep(0.05)  # a client is not always this quick
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read()
+            if not answer.will_close:
+                while chunk:
+                    connection.send(chunk)
+                    chunk = file.read(MEGABYTE)
+                connection.request("GET", "/api/version")
+                assert connection.getresponse().status == 200
+        connection.close()
 
 
 class peak_of_gateway:
