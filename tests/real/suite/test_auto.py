@@ -39,26 +39,26 @@ def test_auto_is_not_something_that_runs(main):
     assert not [name for name in names if name.startswith("auto")]
 
 
-def test_auto_answers_both_clients(main):
-    chat = main.openai().chat.completions.with_raw_response.create(
+def test_auto_answers_both_clients(front):
+    chat = front.openai().chat.completions.with_raw_response.create(
         model="auto", messages=MESSAGES, **sampling(5)
     )
     assert chat.parse().usage.completion_tokens == 5
     assert told(chat.headers) in REAL
     assert chat.headers["x-unigate-route"]
-    answer = main.ollama().chat("auto", MESSAGES, options=options(5))
+    answer = front.ollama().chat("auto", MESSAGES, options=options(5))
     assert answer.eval_count == 5
-    parts = list(main.ollama().generate("auto:latest", "hi", stream=True, options=options(5)))
+    parts = list(front.ollama().generate("auto:latest", "hi", stream=True, options=options(5)))
     assert parts[-1].eval_count == 5
 
 
-def test_code_goes_to_the_coder(main):
+def test_code_goes_to_the_coder(front):
     body = {"model": "auto", "messages": [{"role": "user", "content": CODE}], "stream": False}
     for path, more in (
         ("/api/chat", {"options": options(3)}),
         ("/v1/chat/completions", sampling(3)),
     ):
-        answer = main.call("POST", path, body | more)
+        answer = front.call("POST", path, body | more)
         assert answer.status == 200, answer
         assert told(answer.headers) in ("tinycoder", "tinycoder:latest"), answer.headers
         assert rule(answer.headers) == "code", answer.headers
