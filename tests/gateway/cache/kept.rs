@@ -147,3 +147,18 @@ async fn an_answer_above_the_limit_passes_whole_and_is_not_kept() {
         assert_eq!((status(&answer), text(&answer).len()), ("MISS", 4096));
     }
 }
+
+#[tokio::test]
+async fn an_answer_does_not_outlive_its_model() {
+    let upstream = Upstream::always(&["m"], Script::said("one")).await;
+    let gateway = Gateway::before(&upstream).await;
+    let client = gateway.client();
+    let body = ask(CHATS[0], false);
+    post(&client, CHATS[0], &body).await;
+    assert_eq!(status(&post(&client, CHATS[0], &body).await), "HIT");
+    upstream.make_again();
+    let copy = json!({ "source": "other", "destination": "m" });
+    assert_eq!(client.post("/api/copy", &copy).await.status, 200);
+    // At once, and not only after the next look around.
+    assert_ne!(status(&post(&client, CHATS[0], &body).await), "HIT");
+}

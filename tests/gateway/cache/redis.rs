@@ -33,7 +33,7 @@ impl Redis {
             .spawn();
         let Ok(child) = started else {
             assert!(std::env::var("CI").is_err(), "CI needs redis-server in PATH");
-            writeln!(std::io::stderr(), "SKIPPED: redis-server is not in PATH").unwrap();
+            eprintln!("SKIPPED: redis-server is not in PATH");
             return None;
         };
         let redis = Self { child, folder };
