@@ -90,6 +90,7 @@ async fn a_stream_that_outlasts_the_drain_is_cut_and_its_row_says_so() {
         let rows = timeout(SOON, gateway.stop()).await.expect("it does not wait for ever");
         let seen = (rows.len(), &rows[0]["ending"], &rows[0]["status_code"]);
         assert_eq!(seen, (1, &json!("cancelled"), &json!(200)), "{path}");
+        assert_eq!(rows[0]["error_code"], "gateway_stopped", "it was not the client");
         upstream.cut_off(1).await;
         // The client sees that it was cut: no end of the body, no terminal.
         let end = answer_end(&mut answer).await;
