@@ -24,7 +24,7 @@ use http::{
     response,
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use unigate_layers::{
     body::Replay,
     cache::{Entry, Fill, Key, Plan, Policy},
@@ -32,14 +32,18 @@ use unigate_layers::{
 use uuid::Uuid;
 
 /// The policy: a key for chats, completions and embeddings, and the conditions of keeping their answers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChatKey {
     revision: Arc<[u8]>,
+    standing: Option<Arc<Standing>>,
     headers: Arc<[HeaderName]>,
     ttl: Duration,
     sampled_streams: bool,
     fallbacks: bool,
 }
+
+/// What stands behind a model's name now; `None` while that is not known for certain.
+pub type Standing = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
 
 /// What an answer must be to be kept; one for each request that may fill the cache.
 #[derive(Debug)]
@@ -81,6 +85,7 @@ impl ChatKey {
     pub fn new(ttl: Duration) -> Self {
         Self {
             revision: Arc::default(),
+            standing: None,
             headers: Arc::default(),
             ttl,
             sampled_streams: false,
@@ -93,6 +98,17 @@ impl ChatKey {
     pub fn routing(mut self, revision: &[u8], headers: Vec<HeaderName>) -> Self {
         self.revision = revision.into();
         self.headers = headers.into();
+        self
+    }
+
+    /// How to tell whether the model behind a name is still the same one; no answer outlives its model then, and
+    /// nothing is cached while that is not known. Default: names are taken for what they name.
+    #[must_use]
+    pub fn standing(
+        mut self,
+        standing: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        self.standing = Some(Arc::new(standing));
         self
     }
 
@@ -127,6 +143,10 @@ impl ChatKey {
         let mut dropped = front.dialect.transport_fields().to_vec();
         dropped.push("model");
         let canonical = canonical::canonical(body, &dropped)?;
+        let standing = match &self.standing {
+            Some(standing) => standing(model)?,
+            None => Vec::new(),
+        };
         let client = request.extensions().get::<Client>();
         let scope: &[u8] = client.map_or(&[], |client| &client.0);
         let operation = format!("{operation:?}");
@@ -138,11 +158,18 @@ impl ChatKey {
             model.as_bytes(),
             &canonical,
             &self.revision,
+            &standing,
         ];
         for name in self.headers.iter() {
             parts.push(request.headers().get(name).map_or(b"", HeaderValue::as_bytes));
         }
         Some(Key::of(&parts))
+    }
+}
+
+impl fmt::Debug for ChatKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatKey").field("ttl", &self.ttl).finish_non_exhaustive()
     }
 }
 
@@ -266,7 +293,7 @@ fn tell(record: &Record, meta: &Meta) {
         .route
         .set(Decision { rule: meta.rule.as_str().into(), why: meta.why.as_str().into() });
     let dialect = if meta.dialect == "ollama" { "ollama" } else { "openai" };
-    record.serve(Served {
+    record.replay(Served {
         upstream: meta.upstream.as_str().into(),
         model: meta.model.as_deref().map(Into::into),
         dialect,

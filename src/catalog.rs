@@ -23,7 +23,8 @@ pub struct Listing {
     pub state: State,
     /// Its models, in its own order.
     pub models: Vec<Listed>,
-    /// Whether the names follow Ollama's rules: case does not count, and `x` is `x:latest`.
+    /// Whether this is an Ollama: it understands that case does not count and `x` is `x:latest`, and has routes to show
+    /// and to fetch models.
     pub tagged: bool,
 }
 
@@ -78,6 +79,13 @@ impl Source for Arc<Catalog> {
     }
 }
 
+impl Listed {
+    /// What tells one making of a model from the next; empty where the upstream does not say.
+    pub fn digest(&self) -> &str {
+        self.entry["digest"].as_str().unwrap_or_default()
+    }
+}
+
 impl Catalog {
     /// A snapshot with its picks made from the models of the upstream named `home`, if that is an Ollama: what a cloud
     /// has costs money, and is never picked without being named.
@@ -105,7 +113,7 @@ impl Catalog {
                 return Some(found(upstream, model, "exact"));
             }
         }
-        for (upstream, listing) in all().filter(|(_, listing)| listing.tagged) {
+        for (upstream, listing) in all() {
             if let Some(model) = listing.models.iter().find(|model| same_tag(&model.name, name)) {
                 return Some(found(upstream, model, "tag"));
             }

@@ -10,7 +10,14 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{sync::Notify, task::JoinSet};
 
 /// The newest catalogue, and the way to make a newer one. Cheap to clone; all clones share it.
@@ -23,12 +30,17 @@ pub struct Discovery {
 struct Shared {
     catalog: ArcSwap<Catalog>,
     wake: Notify,
+    changing: AtomicUsize,
     probe: Probe,
     asked: Vec<Asked>,
     home: Arc<str>,
     allow_cloud: bool,
     every: Duration,
 }
+
+/// A change of what is installed, under way.
+#[derive(Debug)]
+pub struct Change(Discovery);
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -52,6 +64,7 @@ impl Discovery {
         let shared = Shared {
             catalog: ArcSwap::default(),
             wake: Notify::new(),
+            changing: AtomicUsize::new(0),
             probe: Probe::new(config, instance),
             asked: asked.collect(),
             home: config.default_upstream().unwrap_or_default().into(),
@@ -111,6 +124,18 @@ impl Discovery {
         self.shared.wake.notify_one();
     }
 
+    /// A client is changing what is installed. Until the change is dropped and has been looked at, the catalogue is
+    /// [unsettled](Self::is_settled).
+    pub fn change(&self) -> Change {
+        self.shared.changing.fetch_add(1, Ordering::SeqCst);
+        Change(self.clone())
+    }
+
+    /// Whether the catalogue is as new as every change that went through this gateway.
+    pub fn is_settled(&self) -> bool {
+        self.shared.changing.load(Ordering::SeqCst) == 0
+    }
+
     /// What the upstreams are asked with.
     pub fn probe(&self) -> &Probe {
         &self.shared.probe
@@ -119,6 +144,22 @@ impl Discovery {
     /// The default upstream.
     pub fn home(&self) -> &str {
         &self.shared.home
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        let discovery = self.0.clone();
+        let settle = |discovery: &Discovery| {
+            discovery.shared.changing.fetch_sub(1, Ordering::SeqCst);
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return settle(&discovery);
+        };
+        runtime.spawn(async move {
+            discovery.refresh().await;
+            settle(&discovery);
+        });
     }
 }
 

@@ -74,6 +74,7 @@ pub fn build(config: &Config, resources: &Resources) -> Result<Gateway, Vec<Stri
         .map_err(|error| vec![error.to_string()])?;
     let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
         .routing(&revision, router.headers())
+        .standing(standing(&router, &discovery))
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
@@ -144,6 +145,15 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
     Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+}
+
+/// What stands behind a name; not known while a client is changing what is installed.
+fn standing(
+    router: &Router<Discovery>,
+    discovery: &Discovery,
+) -> impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static {
+    let (router, discovery) = (router.clone(), discovery.clone());
+    move |name| discovery.is_settled().then(|| router.standing(name))
 }
 
 fn fallback(config: &Config) -> Fallback<Worth> {

@@ -6,7 +6,7 @@
 use crate::{
     catalog::{Catalog, Listing, Source, State},
     dialect::Operation,
-    discovery::Discovery,
+    discovery::{Change, Discovery},
     error::Error,
     front::{Ask, Front, render},
     models::{self, Auto},
@@ -20,6 +20,7 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
     request,
 };
+use http_body::Body;
 use http_body_util::{Either, Full};
 use serde_json::json;
 use std::{
@@ -30,7 +31,10 @@ use std::{
 };
 use tower_layer::Layer;
 use tower_service::Service;
-use unigate_layers::notes::Target;
+use unigate_layers::{
+    body::{Ending, Observer, Tee},
+    notes::Target,
+};
 
 /// Answers what targets the gateway itself; passes on everything else.
 #[derive(Clone, Debug)]
@@ -55,6 +59,10 @@ struct Desk {
 /// The version told where no Ollama tells one: the newest whose routes are served.
 const VERSION: &str = "0.24.0";
 
+/// Holds a [`Change`] until the answer that tells of it has ended.
+#[derive(Debug)]
+pub struct Settle(Option<Change>);
+
 // === impl LocalLayer ===
 
 impl LocalLayer {
@@ -78,9 +86,9 @@ impl<S, B, R> Service<Request<B>> for Local<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
-    R: 'static,
+    R: Body<Data = Bytes> + 'static,
 {
-    type Response = Response<Either<Full<Bytes>, R>>;
+    type Response = Response<Either<Full<Bytes>, Tee<R, Settle>>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
@@ -90,11 +98,16 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let here = Target::of(&request).is_some_and(|target| &*target.upstream == SELF);
-        if !here {
-            let answer = self.inner.call(request);
-            return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
-        }
         let desk = self.desk.clone();
+        if !here {
+            let changes = Front::of(request.extensions()).operation;
+            let changes = matches!(changes, Some(Operation::Pull | Operation::Manage));
+            let change = Settle(changes.then(|| desk.discovery.change()));
+            let answer = self.inner.call(request);
+            return Box::pin(async move {
+                Ok(answer.await?.map(|body| Either::Right(Tee::new(body, change))))
+            });
+        }
         let (mut head, _) = request.into_parts();
         Box::pin(async move {
             let response = match desk.answer(&head).await {
@@ -106,6 +119,14 @@ where
             };
             Ok(response.map(|body| Either::Left(Full::new(body))))
         })
+    }
+}
+
+// === impl Settle ===
+
+impl Observer for Settle {
+    fn end(self, _: Ending) {
+        drop(self.0);
     }
 }
 
@@ -147,9 +168,15 @@ impl Desk {
             }
             Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),
             Some(Operation::Pull) => {
-                let stream = head.extensions.get::<Ask>().is_some_and(|ask| ask.stream);
-                let mut response = json_body(models::pulled(stream));
-                if stream {
+                let ask = head.extensions.get::<Ask>().cloned().unwrap_or_default();
+                let name = ask.model.as_deref().unwrap_or_default();
+                let there = virtual_rule(name).is_some()
+                    || self.discovery.catalog().find(name, home).is_some();
+                let mut response = json_body(models::pulled(there, ask.stream));
+                if !there && !ask.stream {
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                }
+                if ask.stream {
                     let kind = HeaderValue::from_static("application/x-ndjson");
                     response.headers_mut().insert(CONTENT_TYPE, kind);
                 }
@@ -201,8 +228,8 @@ impl Desk {
             Some(_) => catalog.picks.as_ref().map_or("", |picks| &picks.default),
             None => name,
         };
-        let mut listed = catalog.upstreams.values().flat_map(|listing| &listing.models);
-        let model = listed.find(|model| &*model.name == name);
+        let found = catalog.find(name, self.discovery.home());
+        let model = found.and_then(|found| catalog.model(&found.upstream, &found.model));
         model.map(|model| json_body(models::show(model))).ok_or_else(|| self.unknown(name))
     }
 

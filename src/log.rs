@@ -195,9 +195,18 @@ impl<S: Sink> Exchange for RowExchange<S> {
             row.upstream_dialect = Some(served.dialect);
         }
         let attempts = record.attempts();
-        row.attempts = attempts.len();
+        row.attempts = record.begun();
         row.fallback_used = record.fell_back();
-        row.attempts_detail = (!attempts.is_empty()).then(|| attempts_line(&attempts));
+        let mut detail = attempts_line(&attempts);
+        if row.attempts > attempts.len()
+            && let Some(provider) = &row.provider
+        {
+            // Asked, and not waited for to the end.
+            let model = row.model_used.as_deref().unwrap_or("*");
+            let comma = if detail.is_empty() { "" } else { ", " };
+            detail.push_str(&format!("{comma}{provider}/{model} unanswered"));
+        }
+        row.attempts_detail = Some(detail).filter(|detail| !detail.is_empty());
         row.first_byte_ms = record.first_byte_ms.get().copied().or(row.first_byte_ms);
         if let Some((prompt, completion)) = record.usage.get() {
             row.prompt_tokens = *prompt;
@@ -213,12 +222,13 @@ impl<S: Sink> Exchange for RowExchange<S> {
             row.error_message = record.refused().map(|text| text.chars().take(2000).collect());
         }
         row.ending = match ending {
-            Ending::Cancelled => "cancelled",
-            Ending::Failed => "failed",
+            // Who hangs up on an error was not the one who ended it.
+            Ending::Cancelled if row.error_code.is_none() => "cancelled",
+            Ending::Failed | Ending::Cancelled => "failed",
             Ending::Complete if refused || row.error_code.is_some() => "failed",
             Ending::Complete => "complete",
         };
-        if ending == Ending::Cancelled && row.error_code.is_none() {
+        if row.ending == "cancelled" {
             let ours = self.stopping.load(Ordering::Relaxed);
             row.error_code = Some(if ours { "gateway_stopped" } else { "client_closed" });
         }

@@ -81,8 +81,8 @@ pub fn tags(catalog: &Catalog, home: &str, auto: &Auto) -> Bytes {
             push_new(&mut all, "name", as_written(&OLLAMA, listing.tagged, model));
         }
     }
-    let shape = default_model(catalog, home);
     for name in virtual_names(catalog, auto) {
+        let shape = behind(catalog, home, &name);
         let name = format!("{name}{}", if name.contains(':') { "" } else { ":latest" });
         let mut entry = match shape {
             Some(shape) => shape.entry.clone(),
@@ -128,14 +128,18 @@ pub fn show(model: &Listed) -> Bytes {
     OLLAMA.write_model(&model.model)
 }
 
-/// `POST /api/pull` for a model that is already there and cannot be fetched.
-pub fn pulled(stream: bool) -> Bytes {
+/// `POST /api/pull` where nothing can be fetched: success for a model that is there already.
+///
+/// Source: ollama server/images.go PullModel: a model that does not exist is said in the second line of a 200.
+pub fn pulled(there: bool, stream: bool) -> Bytes {
+    let last: &[u8] = match there {
+        true => b"{\"status\":\"success\"}",
+        false => b"{\"error\":\"pull model manifest: file does not exist\"}",
+    };
     if stream {
-        return Bytes::from_static(
-            b"{\"status\":\"pulling manifest\"}\n{\"status\":\"success\"}\n",
-        );
+        return [b"{\"status\":\"pulling manifest\"}\n", last, b"\n"].concat().into();
     }
-    Bytes::from_static(b"{\"status\":\"success\"}")
+    Bytes::from_static(last)
 }
 
 /// The virtual models that exist: none while no model stands behind them.
@@ -155,9 +159,15 @@ fn ordered<'a>(
     first.into_iter().chain(catalog.upstreams.iter().filter(move |(name, _)| &***name != home))
 }
 
-/// The entry whose size and abilities a virtual model shows.
-fn default_model<'a>(catalog: &'a Catalog, home: &str) -> Option<&'a Listed> {
-    catalog.model(home, &catalog.picks.as_ref()?.default)
+/// The model whose size and abilities a virtual one shows: its role's, else the default.
+fn behind<'a>(catalog: &'a Catalog, home: &str, name: &str) -> Option<&'a Listed> {
+    let picks = catalog.picks.as_ref()?;
+    let name = match name.split_once(':').map(|(_, role)| role) {
+        Some("coder" | "code") => &picks.coder,
+        Some("small" | "short") => &picks.small,
+        _ => &picks.default,
+    };
+    catalog.model(home, name)
 }
 
 /// The entry as its upstream wrote it, where it speaks this dialect; else as this dialect writes it.

@@ -105,6 +105,13 @@ impl Provider {
         })
     }
 
+    /// The quirks of this provider at this host. Many servers speak OpenAI's dialect under its name; only its own
+    /// takes `max_completion_tokens`, and the others would not limit an answer by it.
+    pub fn quirks_at(&self, host: &str) -> Quirks {
+        let own = self.name != "openai" || host == "api.openai.com";
+        Quirks { max_completion_tokens: self.quirks.max_completion_tokens && own, ..self.quirks }
+    }
+
     /// What to do when nobody answers at its address; the end of a sentence, or nothing.
     pub fn advice(&self) -> &'static str {
         match self.name {

@@ -50,6 +50,7 @@ pub struct Facts {
 #[derive(Debug, Default)]
 struct Progress {
     attempts: Vec<Attempt>,
+    begun: usize,
     served: Option<Served>,
     refused: Option<String>,
 }
@@ -113,11 +114,23 @@ impl Record {
         self.progress().attempts.clone()
     }
 
-    /// Notes who is asked now; the last one is who answered. Writer: upstream, or cache on a hit.
+    /// Notes who is asked now; the last one is who answered. Writer: upstream.
     pub fn serve(&self, served: Served) {
         let mut progress = self.progress();
         progress.served = Some(served);
         progress.refused = None;
+        progress.begun += 1;
+    }
+
+    /// Notes who answered once and is not asked now. Writer: cache.
+    pub fn replay(&self, served: Served) {
+        self.progress().served = Some(served);
+    }
+
+    /// How many attempts were begun, the one that never ended included.
+    pub fn begun(&self) -> usize {
+        let progress = self.progress();
+        progress.begun.max(progress.attempts.len())
     }
 
     /// Who answered, or was asked last.

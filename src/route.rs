@@ -12,7 +12,7 @@ pub use self::target::Addresses;
 
 use self::rules::Rules;
 use crate::{
-    catalog::{Catalog, Source, State, bare},
+    catalog::{Catalog, Listed, Source, State, bare, same_tag},
     config::{Config, Models},
     dialect::{Operation, Prompt},
     error::Error,
@@ -102,6 +102,57 @@ impl<C: Source> Router<C> {
         self.policy.rules.choose(asked, prompt, headers)
     }
 
+    /// Whether the gateway answers this itself, because no single upstream could.
+    fn answers_itself<B>(&self, front: Front, request: &Request<B>) -> bool {
+        if Front::is_own(request.uri().path()) {
+            return true;
+        }
+        let catalog = self.source.catalog();
+        let home = catalog.upstreams.get(self.policy.addresses.home());
+        let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
+        // An upstream that is no Ollama has no routes to show or fetch a model.
+        let elsewhere = |name: &str| match catalog.find(name, self.policy.addresses.home()) {
+            Some(found) => !catalog.upstreams[&found.upstream].tagged,
+            None => home.is_some_and(|home| !home.tagged),
+        };
+        match front.operation {
+            Some(Operation::Models | Operation::Version | Operation::Root | Operation::Loaded) => {
+                true
+            }
+            // A path names the model of OpenAI's detail route; Ollama's names it in the body.
+            Some(Operation::Model) if request.method() != http::Method::POST => true,
+            Some(Operation::Model) => asked.is_some_and(|name| match virtual_rule(name) {
+                Some(_) => catalog.picks.is_none(),
+                None => elsewhere(name),
+            }),
+            Some(Operation::Pull) => {
+                asked.is_some_and(|name| virtual_rule(name).is_some() || elsewhere(name))
+            }
+            _ => false,
+        }
+    }
+
+    /// What stands behind a name now: changed when a model was made again, removed, or picked anew. It is a part of
+    /// cache keys, so that no answer outlives its model.
+    pub fn standing(&self, name: &str) -> Vec<u8> {
+        let catalog = self.source.catalog();
+        let mut names: Vec<&str> = vec![name];
+        let alias = self.policy.aliases.iter().find(|(alias, _)| same_tag(alias, name));
+        names.extend(alias.map(|(_, meant)| meant.as_str()));
+        if names.iter().any(|name| virtual_rule(name).is_some()) {
+            let picks = catalog.picks.iter();
+            names.extend(picks.flat_map(|p| [&*p.default, &*p.coder, &*p.small]));
+        }
+        let mut standing = Vec::new();
+        for name in names {
+            let found = catalog.find(name, self.policy.addresses.home());
+            let model = found.and_then(|found| catalog.model(&found.upstream, &found.model));
+            standing.extend(model.map_or("", Listed::digest).as_bytes());
+            standing.push(b'/');
+        }
+        standing
+    }
+
     /// Decides, without sending.
     ///
     /// # Errors
@@ -136,7 +187,7 @@ impl<C: Source, B: Replay + Send> unigate_layers::route::Router<B> for Router<C>
     fn route(&self, mut request: Request<B>) -> Self::Future {
         let front = Front::of(request.extensions());
         let record = Record::of(request.extensions_mut());
-        if answers_itself(front, &request, &self.source) {
+        if self.answers_itself(front, &request) {
             let target = self.policy.addresses.itself();
             request.extensions_mut().insert(target);
             return ready(request);
@@ -221,7 +272,9 @@ impl Policy {
         let route = match catalog.find(name, home) {
             // The client's own spelling goes to its own upstream: the bytes stay as they came.
             Some(found) => {
-                let same = found.how == "tag" && found.upstream == *home;
+                let listing = catalog.upstreams.get(&found.upstream);
+                let tagged = listing.is_some_and(|listing| listing.tagged);
+                let same = found.how == "tag" && found.upstream == *home && tagged;
                 let model = if same { name } else { &found.model };
                 let target = self.addresses.target(&found.upstream, Some(model))?;
                 plain(target, found.how, &format!("{} has it", found.upstream))
@@ -352,34 +405,6 @@ pub fn virtual_rule(name: &str) -> Option<&str> {
     let name = bare(name);
     let (head, rule) = name.split_once(':').unwrap_or((name, ""));
     head.eq_ignore_ascii_case(AUTO).then_some(rule)
-}
-
-/// Whether the gateway answers this itself, because no single upstream could.
-fn answers_itself<C: Source, B>(front: Front, request: &Request<B>, source: &C) -> bool {
-    if Front::is_own(request.uri().path()) {
-        return true;
-    }
-    let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
-    match front.operation {
-        Some(Operation::Models | Operation::Version | Operation::Root | Operation::Loaded) => true,
-        // A path names the model of OpenAI's detail route; Ollama's names it in the body.
-        Some(Operation::Model) if request.method() != http::Method::POST => true,
-        Some(Operation::Model) => asked.is_some_and(|name| {
-            let virtual_alone = virtual_rule(name).is_some() && source.catalog().picks.is_none();
-            virtual_alone || is_elsewhere(name, source)
-        }),
-        Some(Operation::Pull) => {
-            asked.is_some_and(|name| virtual_rule(name).is_some() || is_elsewhere(name, source))
-        }
-        _ => false,
-    }
-}
-
-/// Whether a model is on an upstream that has no routes to show or fetch it.
-fn is_elsewhere<C: Source>(name: &str, source: &C) -> bool {
-    let catalog = source.catalog();
-    let mut others = catalog.upstreams.values().filter(|listing| !listing.tagged);
-    others.any(|listing| listing.models.iter().any(|model| &*model.name == name))
 }
 
 #[cfg(test)]

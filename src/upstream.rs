@@ -10,6 +10,7 @@ mod connect;
 mod exchange;
 mod headers;
 mod probe;
+mod upload;
 
 pub use self::{
     address::Address,
@@ -17,10 +18,10 @@ pub use self::{
     probe::Probe,
 };
 
-use self::{connect::Http, exchange::Exchange};
+use self::{connect::Http, exchange::Exchange, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
     error::Error,
     front::Refusal,
     provider::Provider,
@@ -45,7 +46,7 @@ use unigate_layers::{body::Buffered, notes::Target};
 type Permit = Option<OwnedSemaphorePermit>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
-pub struct Upstreams<B: Body<Data = Bytes>> {
+pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
     instance: HeaderValue,
     bounds: Bounds,
@@ -59,9 +60,10 @@ struct Bounds {
 }
 
 /// One upstream: a provider, configured.
-struct Upstream<B: Body<Data = Bytes>> {
+struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     name: Arc<str>,
     provider: &'static Provider,
+    quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     /// Where it is, for people.
     at: String,
@@ -74,7 +76,7 @@ struct Upstream<B: Body<Data = Bytes>> {
     first_byte: Duration,
     idle: Duration,
     total: Duration,
-    http: Http<Buffered<B>>,
+    http: Http<Upload<Buffered<B>>>,
 }
 
 // === impl Upstreams ===
@@ -151,13 +153,13 @@ where
     }
 }
 
-impl<B: Body<Data = Bytes>> Clone for Upstreams<B> {
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upstreams<B> {
     fn clone(&self) -> Self {
         Self { known: self.known.clone(), instance: self.instance.clone(), bounds: self.bounds }
     }
 }
 
-impl<B: Body<Data = Bytes>> fmt::Debug for Upstreams<B> {
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> fmt::Debug for Upstreams<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.known.keys()).finish()
     }
@@ -191,6 +193,7 @@ where
         Ok(Self {
             name: name.into(),
             provider,
+            quirks: provider.quirks_at(address.authority.host()),
             chat,
             at: format!("{}://{}", address.scheme, address.authority),
             prefix: address.prefix,

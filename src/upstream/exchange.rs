@@ -4,6 +4,7 @@ use super::{
     AnswerBody, Bounds, BoxError, Permit, Upstream,
     body::{Watch, join, reason},
     headers,
+    upload::Upload,
 };
 use crate::{
     dialect::{Framing, Operation, Reply, ollama},
@@ -26,7 +27,7 @@ use unigate_layers::{body::Buffered, notes::Target};
 use uuid::Uuid;
 
 /// One request to one upstream.
-pub(super) struct Exchange<'a, B: Body<Data = Bytes>> {
+pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     upstream: &'a Upstream<B>,
     record: Record,
     ask: Option<Ask>,
@@ -89,7 +90,7 @@ where
         if let Some(key) = &upstream.key {
             head.headers.insert(AUTHORIZATION, key.clone());
         }
-        let mut request = Request::new(body);
+        let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
         *request.headers_mut() = head.headers;
@@ -158,7 +159,7 @@ where
         {
             return Ok(Outgoing::Answered(answer));
         }
-        let translated = pair.request(&whole, self.upstream.provider.quirks)?;
+        let translated = pair.request(&whole, self.upstream.quirks)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.dropped = translated.dropped;
         self.address(head, path)?;

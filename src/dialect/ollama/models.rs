@@ -47,6 +47,9 @@ struct Shown<'a> {
     modified_at: Utc,
 }
 
+/// What clients are told to assume where the upstream does not say; some treat a missing length as an error.
+const ASSUMED_CONTEXT: u64 = 8192;
+
 /// Never null: several clients crash on that. Source: ollama server/routes.go GetModelInfo.
 struct Info<'a>(&'a Model);
 
@@ -56,9 +59,8 @@ impl Serialize for Info<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("general.architecture", family)?;
         map.serialize_entry("general.basename", &self.0.name)?;
-        if self.0.context > 0 {
-            map.serialize_entry(&format!("{family}.context_length"), &self.0.context)?;
-        }
+        let context = if self.0.context > 0 { self.0.context } else { ASSUMED_CONTEXT };
+        map.serialize_entry(&format!("{family}.context_length"), &context)?;
         map.end()
     }
 }
