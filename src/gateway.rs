@@ -21,7 +21,12 @@ use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Incoming};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
 use unigate_layers::{
     buffer::{BufferLayer, is_json},
@@ -53,6 +58,8 @@ pub struct Resources {
     pub discovery: Discovery,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
+    /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Builds the stack. Connects to nothing.
@@ -78,7 +85,10 @@ where
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
     let local = LocalLayer::new(discovery, auto, is_ollama(config));
-    let rows = resources.log.clone().map(|log| Rows::new(log).prompts(config.log.prompts));
+    let rows = resources
+        .log
+        .clone()
+        .map(|log| Rows::new(log).prompts(config.log.prompts).stopping(resources.stopping.clone()));
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.

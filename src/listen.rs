@@ -43,12 +43,21 @@ impl Default for Limits {
 }
 
 /// How serving ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[must_use]
 pub enum Drained {
     /// Every request had its answer.
     All,
-    /// The time was up, and this many connections were cut.
-    Cut(usize),
+    /// The time was up.
+    Late(Late),
+}
+
+/// The connections that outlasted the drain. They run until [`Late::cut`], or until this is dropped.
+#[derive(Debug)]
+pub struct Late {
+    all: usize,
+    places: Arc<Semaphore>,
+    cutting: watch::Sender<()>,
 }
 
 /// The most headers a request may have. Source: FAULTS 6.1.
@@ -56,6 +65,9 @@ const MAX_HEADERS: usize = 100;
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How long cut connections may take to go; they only have to be dropped.
+const GONE: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then lets what is running finish for `limits.drain`; `hurry` cuts that short.
 pub async fn serve<S, B>(
@@ -79,6 +91,7 @@ where
     let server = Arc::new(server(limits));
     let graceful = GracefulShutdown::new();
     let (closing, closed) = watch::channel(());
+    let (cutting, cut) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     let mut pause = Duration::from_millis(50);
     loop {
@@ -105,7 +118,7 @@ where
         pause = Duration::from_millis(50);
         let _ = stream.set_nodelay(true);
         let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
-        let mut closed = closed.clone();
+        let (mut closed, mut cut) = (closed.clone(), cut.clone());
         tokio::spawn(async move {
             let _place = place;
             // Who has not said a byte when the gateway stops is not waited for.
@@ -118,8 +131,12 @@ where
             }
             let service = TowerToHyperService::new(service);
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "connection ended with an error");
+            tokio::select! {
+                result = watcher.watch(connection) => if let Err(error) = result {
+                    tracing::debug!(%error, "connection ended with an error");
+                },
+                // Dropped, and its requests with it.
+                _ = cut.changed() => {}
             }
         });
     }
@@ -129,12 +146,27 @@ where
     if running > 0 {
         tracing::info!(connections = running, "draining");
     }
-    // Counted before the wait: the shutdown consumes the count.
-    let left = || limits.connections - places.available_permits();
     tokio::select! {
-        () = graceful.shutdown() => Drained::All,
-        () = tokio::time::sleep(limits.drain) => Drained::Cut(left()),
-        () = hurry => Drained::Cut(left()),
+        () = graceful.shutdown() => return Drained::All,
+        () = tokio::time::sleep(limits.drain) => {}
+        () = hurry => {}
+    }
+    Drained::Late(Late { all: limits.connections, places, cutting })
+}
+
+// === impl Late ===
+
+impl Late {
+    /// How many connections there still are.
+    pub fn connections(&self) -> usize {
+        self.all - self.places.available_permits()
+    }
+
+    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end.
+    pub async fn cut(self) {
+        drop(self.cutting);
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(GONE, self.places.acquire_many(all)).await;
     }
 }
 

@@ -13,7 +13,13 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{Request, header::USER_AGENT, response};
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use unigate_layers::{
     body::Ending,
     log::{Exchange, Recorder},
@@ -69,6 +75,7 @@ pub trait Sink: Clone + Send + Sync + 'static {
 pub struct Rows<S> {
     sink: S,
     prompts: bool,
+    stopping: Arc<AtomicBool>,
 }
 
 /// One exchange on its way to becoming a row.
@@ -76,6 +83,7 @@ pub struct Rows<S> {
 pub struct RowExchange<S: Sink> {
     sink: S,
     record: Record,
+    stopping: Arc<AtomicBool>,
     row: LogRow,
     answer: Option<BytesMut>,
 }
@@ -88,7 +96,14 @@ pub const MAX_TEXT: usize = 64 * 1024;
 impl<S: Sink> Rows<S> {
     /// Rows for this sink, without any text of prompts or answers.
     pub fn new(sink: S) -> Self {
-        Self { sink, prompts: false }
+        Self { sink, prompts: false, stopping: Arc::default() }
+    }
+
+    /// Once this is set, an exchange that is dropped was cut by the gateway and not by its client. Default: never.
+    #[must_use]
+    pub fn stopping(mut self, stopping: Arc<AtomicBool>) -> Self {
+        self.stopping = stopping;
+        self
     }
 
     /// Keeps the first [`MAX_TEXT`] bytes of each request body that is known whole at the door, and of each answer.
@@ -128,7 +143,13 @@ where
             ..LogRow::default()
         };
         let answer = self.prompts.then(BytesMut::new);
-        RowExchange { sink: self.sink.clone(), record, row, answer }
+        RowExchange {
+            sink: self.sink.clone(),
+            record,
+            stopping: self.stopping.clone(),
+            row,
+            answer,
+        }
     }
 }
 
@@ -208,7 +229,8 @@ impl<S: Sink> Exchange for RowExchange<S> {
             Ending::Complete => "complete",
         };
         if row.ending == "cancelled" {
-            row.error_code = Some("client_closed");
+            let ours = self.stopping.load(Ordering::Relaxed);
+            row.error_code = Some(if ours { "gateway_stopped" } else { "client_closed" });
         }
         row.prompt = self.record.prompt.get().cloned();
         row.answer = self.answer.take().map(|text| String::from_utf8_lossy(&text).into_owned());

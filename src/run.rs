@@ -13,7 +13,14 @@ use crate::{
     listen::{self, Drained, Limits},
     log::LogRow,
 };
-use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io::IsTerminal,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
     cache::AnyStore,
@@ -48,9 +55,11 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let listener =
         TcpListener::bind(&listen).await.map_err(|source| StartError::Bind { listen, source })?;
     let (stop, stopped) = watch::channel(0_u8);
+    // Heard from here on: whoever reads that we listen may stop us at once.
+    let mut signals = Signals::new();
     tokio::spawn(async move {
         for count in 1..=2 {
-            signal().await;
+            signals.next().await;
             let _ = stop.send(count);
         }
     });
@@ -84,14 +93,16 @@ pub async fn serve(
         head: Duration::from_secs(config.server.head_s),
         drain: Duration::from_secs(config.server.drain_s),
     };
+    let (log, stopping) = (resources.log.clone(), resources.stopping.clone());
+    let reload = Reload::new(loaded.clone(), resources.clone(), swap.clone());
     greet(&loaded, addr, &resources);
-    let log = resources.log.clone();
-    let reload = Reload::new(loaded, resources, swap.clone());
     let background = tokio::spawn(reload.run());
     let drained = listen::serve(listener, swap, limits, shutdown, hurry).await;
     background.abort();
-    if let Drained::Cut(connections) = drained {
-        tracing::warn!(connections, "cut requests that were still running");
+    if let Drained::Late(late) = drained {
+        tracing::warn!(connections = late.connections(), "cut requests that were still running");
+        stopping.store(true, Ordering::Relaxed);
+        late.cut().await;
     }
     if let Some(log) = log {
         // The writer is a thread; its last commit must not block the runtime's own.
@@ -112,6 +123,7 @@ pub fn open(config: &Config) -> Resources {
         store: open_store(config),
         discovery: Discovery::new(config, &instance),
         instance: instance.into(),
+        stopping: Arc::default(),
     }
 }
 
@@ -179,23 +191,39 @@ fn greet(loaded: &Loaded, addr: Option<SocketAddr>, resources: &Resources) {
     }
 }
 
-/// The next `SIGTERM` or `SIGINT`.
-async fn signal() {
+/// The signals that mean stop: `SIGTERM` and `SIGINT`.
+struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+    heard: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let heard = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+            let [Ok(term), Ok(int)] = heard else { return Self { heard: None } };
+            Self { heard: Some([term, int]) }
         }
+        #[cfg(not(unix))]
+        Self {}
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        match &mut self.heard {
+            Some([term, int]) => {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = int.recv() => {}
+                }
+            }
+            None => std::future::pending().await,
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 impl fmt::Display for StartError {

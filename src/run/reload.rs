@@ -37,6 +37,7 @@ pub(super) struct Reload {
     loaded: Loaded,
     resources: Resources,
     swap: Swap,
+    changed: Changed,
 }
 
 const LOOK: Duration = Duration::from_secs(2);
@@ -82,15 +83,16 @@ impl fmt::Debug for Swap {
 
 impl Reload {
     pub(super) fn new(loaded: Loaded, resources: Resources, swap: Swap) -> Self {
-        Self { loaded, resources, swap }
+        // Heard from here on: an earlier hangup would end the process.
+        let changed = Changed::new(loaded.file.clone());
+        Self { loaded, resources, swap, changed }
     }
 
     /// Keeps the catalogue fresh and the stack up to date, until dropped.
     pub(super) async fn run(mut self) {
         let mut _looking = Looking::at(&self.resources.discovery);
-        let mut changed = Changed::new(self.loaded.file.clone());
         loop {
-            changed.wait().await;
+            self.changed.wait().await;
             match self.again() {
                 Ok(Some(discovery)) => _looking = Looking::at(&discovery),
                 Ok(None) => {}
@@ -119,6 +121,7 @@ impl Reload {
             },
             discovery: discovery.clone(),
             instance: self.resources.instance.clone(),
+            stopping: self.resources.stopping.clone(),
         };
         let gateway = gateway::build(new, &resources).map_err(|lines| lines.join("; "))?;
         for section in fixed(old, new) {
