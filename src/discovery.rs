@@ -54,7 +54,9 @@ const MISSING: Duration = Duration::from_secs(5);
 
 impl Discovery {
     /// A catalogue of a valid configuration; empty until [`Discovery::refresh`].
-    pub fn new(config: &Config) -> Self {
+    ///
+    /// `instance` names this process, so that it does not take itself for an upstream.
+    pub fn new(config: &Config, instance: &str) -> Self {
         let asked = config.upstream.iter().filter_map(|(name, upstream)| {
             let provider = Provider::of(name, upstream).ok()?;
             Some(Asked { name: name.as_str().into(), provider, only: upstream.models.clone() })
@@ -63,7 +65,7 @@ impl Discovery {
             catalog: ArcSwap::default(),
             wake: Notify::new(),
             changing: AtomicUsize::new(0),
-            probe: Probe::new(config),
+            probe: Probe::new(config, instance),
             asked: asked.collect(),
             home: config.default_upstream().unwrap_or_default().into(),
             allow_cloud: config.models.allow_cloud,
@@ -132,6 +134,11 @@ impl Discovery {
     /// Whether the catalogue is as new as every change that went through this gateway.
     pub fn is_settled(&self) -> bool {
         self.shared.changing.load(Ordering::SeqCst) == 0
+    }
+
+    /// What the upstreams are asked with.
+    pub fn probe(&self) -> &Probe {
+        &self.shared.probe
     }
 
     /// The default upstream.

@@ -15,7 +15,7 @@ use crate::{
     provider::Provider,
     retry::Worth,
     route::{Addresses, Router},
-    upstream::{Address, BoxError, Probe, Upstreams},
+    upstream::{Address, BoxError, Upstreams},
 };
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -77,7 +77,7 @@ where
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
-    let local = LocalLayer::new(discovery, Probe::new(config), auto, is_ollama(config));
+    let local = LocalLayer::new(discovery, auto, is_ollama(config));
     let rows = resources.log.clone().map(|log| Rows::new(log).prompts(config.log.prompts));
 
     let stack = ServiceBuilder::new()

@@ -13,7 +13,6 @@ use crate::{
     pick,
     record::Record,
     route::{SELF, virtual_rule},
-    upstream::Probe,
 };
 use bytes::Bytes;
 use http::{
@@ -53,7 +52,6 @@ pub struct Local<S> {
 #[derive(Debug)]
 struct Desk {
     discovery: Discovery,
-    probe: Probe,
     auto: Auto,
     tagged_home: bool,
 }
@@ -69,8 +67,8 @@ pub struct Settle(Option<Change>);
 
 impl LocalLayer {
     /// `tagged_home` says whether the default upstream is an Ollama.
-    pub fn new(discovery: Discovery, probe: Probe, auto: Auto, tagged_home: bool) -> Self {
-        Self { desk: Arc::new(Desk { discovery, probe, auto, tagged_home }) }
+    pub fn new(discovery: Discovery, auto: Auto, tagged_home: bool) -> Self {
+        Self { desk: Arc::new(Desk { discovery, auto, tagged_home }) }
     }
 }
 
@@ -136,6 +134,10 @@ impl Observer for Settle {
 
 impl Desk {
     async fn answer(&self, head: &request::Parts) -> Result<Response<Bytes>, Error> {
+        // A list is made by asking the upstreams: one that is this gateway would be asked without end.
+        if self.discovery.probe().came_back(&head.headers) {
+            return Err(Error::Loop { upstream: self.discovery.home().into() });
+        }
         let path = head.uri.path();
         if Front::is_own(path) {
             return self.own(&head.method, path);
@@ -161,7 +163,7 @@ impl Desk {
                 }))
             }
             Some(Operation::Loaded) if self.tagged_home => {
-                let ps = self.probe.get(home, "/api/ps").await;
+                let ps = self.discovery.probe().get(home, "/api/ps").await;
                 ps.map(json_body).map_err(|why| self.away(&why))
             }
             Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),

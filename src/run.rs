@@ -106,11 +106,12 @@ pub async fn serve(
 
 /// Opens what a configuration names. What cannot be opened is told and done without.
 pub fn open(config: &Config) -> Resources {
+    let instance = format!("unigate-{}", uuid::Uuid::new_v4().simple());
     Resources {
         log: open_log(config),
         store: open_store(config),
-        discovery: Discovery::new(config),
-        instance: format!("unigate-{}", uuid::Uuid::new_v4().simple()).into(),
+        discovery: Discovery::new(config, &instance),
+        instance: instance.into(),
     }
 }
 

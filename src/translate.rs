@@ -177,11 +177,16 @@ impl Pair {
         }
         let (message, code) = self.upstream.read_error(status, body);
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let message = format!("the upstream refused the gateway's credential: {message}");
-            let status = StatusCode::BAD_GATEWAY;
-            return (status, self.client.write_error(status, &message, Some("upstream_error")));
+            return self.key_refused(&message);
         }
         (status, self.client.write_error(status, &message, code.as_deref()))
+    }
+
+    /// The upstream's refusal of the gateway's own credential, in its words, as the client is to hear it.
+    pub fn key_refused(&self, message: &str) -> (StatusCode, Bytes) {
+        let message = format!("the upstream refused the gateway's credential: {message}");
+        let status = StatusCode::BAD_GATEWAY;
+        (status, self.client.write_error(status, &message, Some("upstream_error")))
     }
 
     fn read(&self, upstream: &Arc<str>, body: &Bytes) -> Result<(Answer, State), Error> {

@@ -56,7 +56,14 @@ pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
     home: Arc<str>,
     instance: HeaderValue,
-    max_answer_bytes: usize,
+    bounds: Bounds,
+}
+
+/// What is read whole, at most, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    request: usize,
+    answer: usize,
 }
 
 /// One upstream: a provider, configured.
@@ -110,9 +117,12 @@ where
         }
         let instance = HeaderValue::try_from(format!("1.1 {instance}"))
             .map_err(|error| vec![format!("instance name: {error}")])?;
-        let max_answer_bytes = config.server.max_answer_bytes;
+        let bounds = Bounds {
+            request: config.server.max_body_bytes,
+            answer: config.server.max_answer_bytes,
+        };
         let home = config.default_upstream().unwrap_or_default().into();
-        Ok(Self { known: Arc::new(known), home, instance, max_answer_bytes })
+        Ok(Self { known: Arc::new(known), home, instance, bounds })
     }
 
     async fn answer(self, request: Request<Buffered<B>>) -> Result<Response<AnswerBody>, Error> {
@@ -130,7 +140,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, self.max_answer_bytes);
+        let exchange = Exchange::new(upstream, &mut head, &target, self.bounds);
         exchange.run(head, body, permit, &self.instance).await
     }
 }
@@ -159,7 +169,7 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upst
             known: self.known.clone(),
             home: self.home.clone(),
             instance: self.instance.clone(),
-            max_answer_bytes: self.max_answer_bytes,
+            bounds: self.bounds,
         }
     }
 }

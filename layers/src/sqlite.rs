@@ -112,7 +112,8 @@ pub enum SqliteError {
 }
 
 enum Message<R> {
-    Row(R),
+    // Boxed: the queue makes room for every row it may hold, and touches all of it at the start.
+    Row(Box<R>),
     // Look at the flags.
     Wake,
 }
@@ -166,7 +167,7 @@ impl<R: Row> SqliteLog<R> {
         }
         // Counted first: the writer must not be ahead of the count.
         self.shared.accepted.fetch_add(1, Ordering::AcqRel);
-        match self.queue.try_send(Message::Row(row)) {
+        match self.queue.try_send(Message::Row(Box::new(row))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.shared.accepted.fetch_sub(1, Ordering::AcqRel);

@@ -53,7 +53,7 @@ pub(super) fn run(loaded: &Loaded, ask: &Route, out: &mut impl Write) -> Result<
         .dialect
         .ask(operation, &asked.body)
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    let discovery = Discovery::new(config);
+    let discovery = Discovery::new(config, "unigate-route");
     let catalog = runtime()?.block_on(discovery.refresh());
     let addresses = gateway::addresses(config).map_err(|lines| Failure::Usage(lines.join("\n")))?;
     let router = Router::new(config, addresses, catalog.clone()).map_err(Failure::Usage)?;

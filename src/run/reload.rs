@@ -110,7 +110,7 @@ impl Reload {
             return Ok(None);
         }
         let (old, new) = (&self.loaded.config, &loaded.config);
-        let discovery = Discovery::new(new);
+        let discovery = Discovery::new(new, &self.resources.instance);
         let resources = Resources {
             log: self.resources.log.clone(),
             store: match old.cache == new.cache {

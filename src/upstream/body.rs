@@ -136,6 +136,10 @@ impl AnswerBody {
                                 let usage = (state.usage.prompt, state.usage.completion);
                                 let _ = record.usage.set(usage);
                             }
+                            if !state.finished {
+                                let error = Error::Incomplete { upstream };
+                                self.fault(error.code(), &error.to_string());
+                            }
                         }
                         Err(error) => self.fault(error.code(), &error.to_string()),
                     }

@@ -1,7 +1,7 @@
 //! One request to one upstream: sent as this upstream takes it, answered as this client reads it.
 
 use super::{
-    AnswerBody, BoxError, Permit, Upstream,
+    AnswerBody, Bounds, BoxError, Permit, Upstream,
     body::{Watch, join, reason},
     headers,
     upload::Upload,
@@ -34,7 +34,7 @@ pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin
     pair: Option<Pair>,
     reply: Reply,
     dropped: Vec<&'static str>,
-    max_answer_bytes: usize,
+    bounds: Bounds,
     started: Instant,
 }
 
@@ -47,7 +47,7 @@ where
         upstream: &'a Upstream<B>,
         head: &mut request::Parts,
         target: &Target,
-        max_answer_bytes: usize,
+        bounds: Bounds,
     ) -> Self {
         let front = Front::of(&head.extensions);
         let ask = head.extensions.get::<Ask>().cloned();
@@ -71,7 +71,7 @@ where
             Served { upstream: upstream.name.clone(), model: target.model.clone(), dialect };
         record.serve(served);
         let started = Instant::now();
-        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), max_answer_bytes, started }
+        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started }
     }
 
     pub(super) async fn run(
@@ -146,7 +146,7 @@ where
         };
         let Some(whole) = body.bytes().cloned() else {
             if !pair.same() {
-                return Err(Error::TooLarge { limit: self.max_answer_bytes });
+                return Err(Error::TooLarge { limit: self.bounds.request });
             }
             self.address(head, None)?;
             return pass(body);
@@ -318,10 +318,13 @@ where
                 let why = reason(&error);
                 return Err(Error::Broken { upstream: upstream.clone(), why });
             }
-            None => Bytes::new(),
+            None => return Err(Error::Incomplete { upstream: upstream.clone() }),
         };
         if body.is_end_stream() {
             let (_, state) = pair.answer(upstream, &first, &self.reply, now_ms())?;
+            if !state.finished {
+                return Err(Error::Incomplete { upstream: upstream.clone() });
+            }
             self.first_byte();
             self.learnt(state.usage.prompt, state.usage.completion);
             head.headers.remove(http::header::CONTENT_LENGTH);
@@ -329,7 +332,7 @@ where
             return Ok(Response::from_parts(head, body));
         }
         self.first_byte();
-        let room = self.max_answer_bytes.saturating_sub(first.len());
+        let room = self.bounds.answer.saturating_sub(first.len());
         let watch =
             Watch::Whole { pair, reply: self.reply.clone(), seen: vec![first.clone()], room };
         let record = Some(self.record.clone());
@@ -351,24 +354,29 @@ where
             head.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         let collected = self.collect(body).await?;
-        let (status, bytes) = pair.error(head.status, &collected);
         let (message, _) = pair.upstream.read_error(head.status, &collected);
         drop(permit);
-        self.record.refuse(message);
         headers::incoming(&mut head.headers, false);
         // The upstream refused *our* key: that is no reason for the client to sign in anywhere.
         let key_refused = matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if pair.same() && !(key_refused && self.upstream.key.is_some()) {
+        let ours = key_refused && self.upstream.key.is_some();
+        if pair.same() && !ours {
+            self.record.refuse(message);
             let body = AnswerBody::whole(collected, self.upstream.name.clone());
             return Ok(Response::from_parts(head, body));
         }
+        let (status, bytes) = match ours {
+            true => pair.key_refused(&message),
+            false => pair.error(head.status, &collected),
+        };
+        self.record.refuse(message);
         head.status = status;
         Ok(self.made(head, bytes, "application/json"))
     }
 
     async fn collect(&self, body: Incoming) -> Result<Bytes, Error> {
         let upstream = &self.upstream.name;
-        match Limited::new(body, self.max_answer_bytes).collect().await {
+        match Limited::new(body, self.bounds.answer).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(error) => {
                 let why = reason(&*error);

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::config;
 use bytes::Bytes;
-use http::{HeaderValue, Request, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{AUTHORIZATION, VIA},
+};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -15,6 +18,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 #[derive(Clone)]
 pub struct Probe {
     known: Arc<BTreeMap<Arc<str>, Asked>>,
+    via: HeaderValue,
 }
 
 struct Asked {
@@ -31,7 +35,9 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 impl Probe {
     /// A probe for every upstream of a valid configuration; one that is not valid is left out.
-    pub fn new(config: &config::Config) -> Self {
+    ///
+    /// `instance` names this process, so that a question that comes back to it is noticed.
+    pub fn new(config: &config::Config, instance: &str) -> Self {
         let asked = |name: &str, upstream: &config::Upstream| {
             let address = Address::of(name, upstream).ok()?;
             let key = upstream.key.as_ref().and_then(|key| key.read().ok());
@@ -43,7 +49,14 @@ impl Probe {
         let known = config.upstream.iter();
         let known = known
             .filter_map(|(name, upstream)| Some((name.as_str().into(), asked(name, upstream)?)));
-        Self { known: Arc::new(known.collect()) }
+        let via = HeaderValue::try_from(format!("1.1 {instance}"));
+        let via = via.unwrap_or_else(|_| HeaderValue::from_static("1.1 unigate"));
+        Self { known: Arc::new(known.collect()), via }
+    }
+
+    /// Whether these are the headers of a question of this process's own.
+    pub fn came_back(&self, headers: &HeaderMap) -> bool {
+        super::came_back(headers, &self.via)
     }
 
     /// The body of a successful answer to `GET path`.
@@ -56,7 +69,7 @@ impl Probe {
         let at = format!("{scheme}://{authority}");
         let path =
             if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
-        let mut request = Request::get(format!("{at}{prefix}{path}"));
+        let mut request = Request::get(format!("{at}{prefix}{path}")).header(VIA, &self.via);
         if let Some(key) = &asked.key {
             request = request.header(AUTHORIZATION, key.clone());
         }
@@ -64,6 +77,9 @@ impl Probe {
         let answer = async {
             let response = asked.http.request(request).await.map_err(|error| reason(&error))?;
             let status = response.status();
+            if status == StatusCode::LOOP_DETECTED {
+                return Err("which is this gateway itself".to_owned());
+            }
             if !status.is_success() {
                 return Err(format!("status {}", status.as_u16()));
             }

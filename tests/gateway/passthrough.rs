@@ -8,7 +8,11 @@ use http_body_util::StreamBody;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::{Notify, mpsc},
+};
 
 #[tokio::test]
 async fn golden_1_and_2_the_bytes_of_a_chat_arrive_as_they_were_sent_whatever_their_type_is_called()
@@ -62,6 +66,42 @@ async fn golden_6_an_upload_flows_while_it_is_sent() {
     assert_eq!(answer.await.unwrap().unwrap().status(), 200);
     let seen = &upstream.seen()[0];
     assert_eq!((seen.path.as_str(), seen.body.len()), (path.as_str(), 96 << 20));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_answered_before_it_is_read_is_taken_to_its_end() {
+    // An Ollama that has the blob says so at once, reads nothing, and closes.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut lingering = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 512];
+            let _ = stream.read(&mut head).await;
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            // As Go does: what it has not read stays unread for a while, so that the answer arrives.
+            lingering.push(stream);
+        }
+    });
+    let silent = Upstream::always(&[], Script::json(&json!({}))).await;
+    let mut config = config(&[("ollama", "ollama", &silent)]);
+    config.upstream.get_mut("ollama").unwrap().url = Some(format!("http://{addr}"));
+    let gateway = Gateway::start(config).await;
+    let mut client = tokio::net::TcpStream::connect(gateway.addr).await.unwrap();
+    let size = 64 << 20;
+    let head = format!(
+        "POST /api/blobs/sha256:{} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n",
+        "a".repeat(64)
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..64 {
+        client.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
+    }
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

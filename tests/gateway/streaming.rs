@@ -73,6 +73,10 @@ async fn a_client_that_leaves_before_the_first_token_takes_its_upstream_request_
         let rows = gateway.stop().await;
         assert_eq!((rows.len(), &rows[0]["ending"]), (1, &json!("cancelled")));
         assert_eq!((&rows[0]["status_code"], &rows[0]["model_used"]), (&Value::Null, &json!("m")));
+        assert_eq!(
+            (&rows[0]["attempts"], &rows[0]["attempts_detail"]),
+            (&json!(1), &json!("ollama/m unanswered"))
+        );
     }
 }
 
@@ -94,6 +98,26 @@ async fn golden_38_an_error_after_content_is_told_and_no_done_follows() {
         assert_eq!((&row["ending"], &row["status_code"]), (&json!("failed"), &json!(200)));
         assert_eq!(row["error_message"], "boom");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_on_an_error_did_not_cancel_anything() {
+    let script = Script::lines(&[
+        json!({ "message": { "content": "a" }, "done": false }),
+        json!({ "error": "boom" }),
+    ]);
+    let upstream = Upstream::always(&["m"], script.then(2, Step::Hang)).await;
+    let gateway = Gateway::before(&upstream).await;
+    let mut answer = gateway
+        .client()
+        .open(Method::POST, "/v1/chat/completions", ask("m", true).to_string())
+        .await;
+    let mut got = Vec::new();
+    while !String::from_utf8_lossy(&got).contains("boom") {
+        got.extend(next(&mut answer).await.unwrap());
+    }
+    drop(answer);
+    assert_eq!(gateway.stop().await[0]["ending"], "failed");
 }
 
 #[tokio::test]

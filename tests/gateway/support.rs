@@ -3,7 +3,7 @@
 mod client;
 mod upstream;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use upstream::{Script, Seen, Step, Upstream};
 
 use rusqlite::{Connection, OpenFlags};
@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use unigate::{
-    config::{self, Config, Loaded, Sources},
+    config::{self, Config, Loaded, SecretRef, Sources},
     run::{self, StartError},
 };
 
@@ -27,11 +27,15 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts, and waits until it has looked at what its upstreams have.
-    pub(crate) async fn start(mut config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), config).await
+    }
+
+    /// The same, on a listener whose address had to be known before.
+    pub(crate) async fn on(listener: TcpListener, mut config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = folder.path().join("requests.db");
+        let db = config.log.path.clone().unwrap_or_else(|| folder.path().join("requests.db"));
         config.log.path = Some(db.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let loaded = Loaded { config, file: None, notes: vec![], sources: Sources::default() };
@@ -60,6 +64,11 @@ impl Gateway {
         }
     }
 
+    /// Waits until it has stopped; somebody must have told it to.
+    pub(crate) async fn stopped(self) {
+        self.served.await.unwrap().unwrap();
+    }
+
     /// Stops, and returns the rows of the log in their order, without those of the start.
     pub(crate) async fn stop(mut self) -> Vec<Value> {
         self.begin_stop();
@@ -85,6 +94,13 @@ impl Gateway {
             .collect();
         rows.into_iter().filter(|row| row["path"] != "/v1/models").collect()
     }
+}
+
+/// A reference to a secret in a file of this folder.
+pub(crate) fn secret(folder: &TempDir, name: &str, text: &str) -> SecretRef {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    SecretRef::file(path)
 }
 
 /// A configuration of these upstreams: name, provider, where.

@@ -168,6 +168,38 @@ async fn an_upstream_that_refuses_our_key_is_not_the_clients_to_sign_in_to() {
 }
 
 #[tokio::test]
+async fn golden_58_a_limit_is_told_in_the_word_that_the_upstream_heeds() {
+    let upstream = Upstream::always(&["g"], Script::completion("hi")).await;
+    let gateway = Gateway::start(config(&[("cloud", "openai", &upstream)])).await;
+    let mut body = ask("g", false);
+    body["options"] = json!({ "num_predict": 50, "stop": "x" });
+    gateway.client().post("/api/chat", &body).await;
+    let sent = upstream.seen()[0].json();
+    assert_eq!((&sent["max_tokens"], &sent["max_completion_tokens"]), (&json!(50), &Value::Null));
+    assert_eq!(sent["stop"], json!(["x"]));
+}
+
+#[tokio::test]
+async fn models_of_an_upstream_that_is_no_ollama_can_be_shown_and_pulled_by_ollamas_rules() {
+    let upstream = Upstream::always(&["tiny:latest"], Script::json(&json!({}))).await;
+    let gateway = Gateway::start(config(&[("cloud", "openai", &upstream)])).await;
+    let client = gateway.client();
+    for name in ["tiny", "tiny:latest", "TINY"] {
+        let shown = client.post("/api/show", &json!({ "model": name })).await.json();
+        let architecture = shown["model_info"]["general.architecture"].as_str().unwrap();
+        assert!(shown["model_info"][format!("{architecture}.context_length")].is_u64(), "{shown}");
+        assert_eq!(client.get(&format!("/v1/models/{name}")).await.status, 200, "{name}");
+        let pulled = client.post("/api/pull", &json!({ "model": name })).await.lines();
+        assert_eq!(pulled.last().unwrap()["status"], "success");
+    }
+    let missing = client.post("/api/show", &json!({ "model": "huge" })).await;
+    assert_eq!(missing.status, 404, "{}", missing.text());
+    let pulled = client.post("/api/pull", &json!({ "model": "huge" })).await.lines();
+    assert_eq!(pulled[1]["error"], "pull model manifest: file does not exist");
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
 async fn golden_64_a_whole_answer_to_a_streamed_request_becomes_a_stream() {
     let cloud = Upstream::always(&["g"], Script::completion("Hello")).await;
     let gateway = Gateway::start(config(&[("cloud", "openai", &cloud)])).await;

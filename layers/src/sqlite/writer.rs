@@ -77,7 +77,7 @@ impl<R: Row> Writer<R> {
             return self.gather_last(batch, limit);
         }
         match self.rows.recv_timeout(TIDY_EVERY) {
-            Ok(Message::Row(row)) => batch.push(row),
+            Ok(Message::Row(row)) => batch.push(*row),
             Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return false,
         }
@@ -87,7 +87,7 @@ impl<R: Row> Writer<R> {
                 return self.gather_last(batch, limit);
             }
             match self.rows.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Row(row)) => batch.push(row),
+                Ok(Message::Row(row)) => batch.push(*row),
                 Ok(Message::Wake) => {}
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,
@@ -100,7 +100,7 @@ impl<R: Row> Writer<R> {
     fn gather_last(&self, batch: &mut Vec<R>, limit: usize) -> bool {
         while batch.len() < limit {
             match self.rows.try_recv() {
-                Ok(Message::Row(row)) => batch.push(row),
+                Ok(Message::Row(row)) => batch.push(*row),
                 Ok(Message::Wake) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
             }

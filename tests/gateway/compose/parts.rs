@@ -27,7 +27,7 @@ use unigate::{
     models::Auto,
     retry::Worth,
     route::{Addresses, Router},
-    upstream::{BoxError, Probe, Upstreams},
+    upstream::{BoxError, Upstreams},
 };
 use unigate_layers::{
     buffer::BufferLayer, cache::CacheLayer, log::LogLayer, memory::MemoryStore, notes::Target,
@@ -97,7 +97,7 @@ impl Parts {
     }
 
     pub(super) fn resources(&self) -> Resources {
-        let discovery = Discovery::new(&self.config);
+        let discovery = Discovery::new(&self.config, "test");
         Resources { log: None, store: None, discovery, instance: "test".into() }
     }
 
@@ -136,8 +136,8 @@ impl Parts {
     }
 
     pub(super) fn local(&self) -> LocalLayer {
-        let (discovery, probe) = (Discovery::new(&self.config), Probe::new(&self.config));
-        LocalLayer::new(discovery, probe, Auto::default(), true)
+        let discovery = Discovery::new(&self.config, "test");
+        LocalLayer::new(discovery, Auto::default(), true)
     }
 
     pub(super) fn retry(&self) -> RetryLayer<Fallback<Worth>> {

@@ -13,7 +13,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 use tokio::{
@@ -152,6 +155,7 @@ pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: watch::Receiver<usize>,
+    makings: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -166,20 +170,24 @@ impl Upstream {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (leave, left) = watch::channel(0);
         let (play, log): (Arc<Play>, _) = (Arc::new(play), seen.clone());
+        let makings = Arc::new(AtomicUsize::new(0));
+        let made = makings.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (play, log, leave) = (play.clone(), log.clone(), leave.clone());
+                let made = made.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
-                        answer(request, models, play.clone(), log.clone(), leave.clone())
+                        let digest = made.load(Ordering::SeqCst);
+                        answer(request, models, digest, play.clone(), log.clone(), leave.clone())
                     });
                     let server = hyper::server::conn::http1::Builder::new();
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Self { addr, seen, left, task }
+        Self { addr, seen, left, makings, task }
     }
 
     /// One that answers everything the same.
@@ -197,6 +205,11 @@ impl Upstream {
             tokio::task::yield_now().await;
         }
         upstream
+    }
+
+    /// From now on every model is another making of itself.
+    pub(crate) fn make_again(&self) {
+        self.makings.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Requests that a client caused, in their order.
@@ -219,6 +232,7 @@ impl Drop for Upstream {
 async fn answer(
     request: Request<Incoming>,
     models: &'static [&'static str],
+    making: usize,
     play: Arc<Play>,
     log: Arc<Mutex<Vec<Seen>>>,
     leave: watch::Sender<usize>,
@@ -229,7 +243,7 @@ async fn answer(
         ("/api/tags", Method::GET) => {
             let tag = |name: &&str| {
                 json!({ "name": name, "model": name, "modified_at": "2026-01-01T00:00:00Z",
-                "size": 1, "digest": "0123456789abcdef", "details": { "parameter_size":
+                "size": 1, "digest": format!("{making:064x}"), "details": { "parameter_size":
                     if name.contains("small") { "1B" } else { "8B" }, "family": "llama" },
                 "capabilities": ["completion", "tools"] })
             };
