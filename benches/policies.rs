@@ -22,6 +22,7 @@ fn main() {
 }
 
 /// Which model, streamed or not.
+#[divan::bench_group(sample_size = 100)]
 mod ask {
     use super::*;
 
@@ -44,6 +45,7 @@ mod ask {
 }
 
 /// What the router's rules look at.
+#[divan::bench_group(sample_size = 50)]
 mod prompt {
     use super::*;
 
@@ -69,6 +71,7 @@ mod prompt {
 }
 
 /// The model's value replaced. It stands behind the messages, as the Python SDK writes it.
+#[divan::bench_group(sample_size = 100)]
 mod splice {
     use super::*;
 
@@ -94,6 +97,7 @@ mod splice {
 }
 
 /// Streams of 200 events, each fed as it would come: one at a time.
+#[divan::bench_group(sample_size = 10)]
 mod stream {
     use super::*;
     use divan::counter::ItemsCount;
@@ -157,6 +161,7 @@ mod stream {
 }
 
 /// The cache's key: what was asked, in one spelling.
+#[divan::bench_group(sample_size = 50)]
 mod key {
     use super::*;
     use sha2::{Digest, Sha256};
@@ -181,6 +186,7 @@ mod key {
 }
 
 /// What a prompt is for. Prose, in which nothing is found early.
+#[divan::bench_group(sample_size = 10)]
 mod intent {
     use super::*;
     use unigate::intent::{self, CodeIntent};

@@ -27,18 +27,20 @@ pub(crate) fn prose(bytes: usize) -> String {
     ];
     let mut text = String::with_capacity(bytes + 100);
     for sentence in SENTENCES.iter().cycle() {
-        if text.len() + sentence.len() > bytes {
-            return text;
+        if text.len() >= bytes {
+            break;
         }
         text.push_str(sentence);
     }
+    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(end.unwrap_or_default());
     text
 }
 
-/// A chat request of about `kb` KiB: a system prompt and turns of 400 to 2,000 bytes, the model behind them.
+/// A chat request of about `kb` KiB: a system prompt and turns of up to 2 KiB, the model behind them.
 pub(crate) fn body(kb: usize) -> Bytes {
     let turns = if kb == 1 { 1 } else { kb / 2 - 1 };
-    let turn = (kb * 1024 - 250) / turns - 60;
+    let turn = (kb * 1024 - 150) / turns - 40;
     let mut messages = vec![json!({ "role": "system", "content": "You are a helpful guide." })];
     for at in 0..turns {
         let role = if at % 2 == 0 { "user" } else { "assistant" };
@@ -50,7 +52,7 @@ pub(crate) fn body(kb: usize) -> Bytes {
         "{{\"messages\": {messages}, \"model\": \"auto\", \"temperature\": 0, \"stream\": false}}"
     );
     let size = body.len();
-    assert!((kb * 850..=kb * 1100).contains(&size), "{size} bytes are not about {kb} KiB");
+    assert!((kb * 950..=kb * 1080).contains(&size), "{size} bytes are not about {kb} KiB");
     body.into()
 }
 
