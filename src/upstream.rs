@@ -8,6 +8,7 @@
 //! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
+mod answer;
 mod body;
 mod connect;
 mod exchange;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    catalog::Listing,
+    catalog::{Catalog, Listing},
     config::Rule,
     models::{read_list, read_tags},
 };
@@ -100,6 +100,13 @@ fn a_rules_own_fallbacks_stand_before_the_common_ones() {
     assert_eq!(model(&route), "coder:7b");
     assert_eq!(route.fallbacks[0].model.as_deref(), Some("small:1b"));
     assert_eq!(route.fallbacks.len(), 1);
+}
+
+#[test]
+fn an_alias_may_mean_auto() {
+    let router = router(|config| drop(config.aliases.insert("gpt-4o".into(), "auto".into())));
+    let route = decide(&router, "GPT-4o", &prompt("hi")).unwrap();
+    assert_eq!((model(&route), &*route.decision.rule), ("small:1b", "short"));
 }
 
 #[test]
