@@ -1,6 +1,6 @@
 //! What an answer must be to be kept: whole, free of errors, and the first choice's own.
 
-use super::{CHATS, ask, post, sampled, settle, status, text};
+use super::{CHATS, ask, post, sampled, says, settle, status, text};
 use crate::{
     streaming::next,
     support::{Gateway, Script, Step, Upstream, config},
@@ -145,5 +145,24 @@ async fn an_answer_above_the_limit_passes_whole_and_is_not_kept() {
     for _ in 0..2 {
         let answer = post(&gateway.client(), "/api/chat", &sampled(false)).await;
         assert_eq!((status(&answer), text(&answer).len()), ("MISS", 4096));
+    }
+}
+
+#[tokio::test]
+async fn no_answer_outlives_its_model() {
+    let upstream = Upstream::start(&["m"], says("hi")).await;
+    let gateway = Gateway::before(&upstream).await;
+    let client = gateway.client();
+    for path in CHATS {
+        for expected in ["MISS", "HIT"] {
+            assert_eq!(status(&post(&client, path, &sampled(false)).await), expected, "{path}");
+        }
+    }
+    upstream.make_again();
+    client.get("/api/tags").await;
+    for path in CHATS {
+        for expected in ["MISS", "HIT"] {
+            assert_eq!(status(&post(&client, path, &sampled(false)).await), expected, "{path}");
+        }
     }
 }
