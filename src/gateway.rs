@@ -20,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
@@ -40,7 +40,9 @@ use unigate_layers::{
 };
 
 /// A whole gateway: one value that can be cloned for each connection, and swapped for another.
-pub type Gateway = BoxCloneSyncService<Request<Incoming>, Response<Answer>, Infallible>;
+///
+/// `B` is the body of its requests: hyper's, unless it stands in somebody else's house (`axum::body::Body`).
+pub type Gateway<B = Incoming> = BoxCloneSyncService<Request<B>, Response<Answer>, Infallible>;
 
 /// The body of an answer, whoever made it.
 pub type Answer = UnsyncBoxBody<Bytes, BoxError>;
@@ -64,7 +66,11 @@ pub struct Resources {
 ///
 /// # Errors
 /// One line for each thing that cannot be used as configured.
-pub fn build(config: &Config, resources: &Resources) -> Result<Gateway, Vec<String>> {
+pub fn build<B>(config: &Config, resources: &Resources) -> Result<Gateway<B>, Vec<String>>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError> + Send,
+{
     let upstreams = Upstreams::new(config, &resources.instance)?;
     let discovery = resources.discovery.clone();
     let one = |error: String| vec![error];

@@ -185,7 +185,10 @@ impl Desk {
             Some(Operation::Model) => {
                 let asked = head.extensions.get::<Ask>().and_then(|ask| ask.model.as_deref());
                 match asked {
-                    Some(name) => self.show(name),
+                    Some(name) => {
+                        let target = head.extensions.get::<Target>();
+                        self.show(target.and_then(|target| target.model.as_deref()).unwrap_or(name))
+                    }
                     None => self.detail(path.strip_prefix("/v1/models/").unwrap_or(path)).await,
                 }
             }
@@ -224,10 +227,6 @@ impl Desk {
 
     fn show(&self, name: &str) -> Result<Response<Bytes>, Error> {
         let catalog = self.discovery.catalog();
-        let name = match virtual_rule(name) {
-            Some(_) => catalog.picks.as_ref().map_or("", |picks| &picks.default),
-            None => name,
-        };
         let found = catalog.find(name, self.discovery.home());
         let model = found.and_then(|found| catalog.model(&found.upstream, &found.model));
         model.map(|model| json_body(models::show(model))).ok_or_else(|| self.unknown(name))

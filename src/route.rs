@@ -111,9 +111,15 @@ impl<C: Source> Router<C> {
         let home = catalog.upstreams.get(self.policy.addresses.home());
         let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
         // An upstream that is no Ollama has no routes to show or fetch a model.
-        let elsewhere = |name: &str| match catalog.find(name, self.policy.addresses.home()) {
-            Some(found) => !catalog.upstreams[&found.upstream].tagged,
-            None => home.is_some_and(|home| !home.tagged),
+        let elsewhere = |name: &str| {
+            let upstream = match virtual_rule(name) {
+                Some(_) => self.policy.resolve(&catalog, "default").ok().map(|(at, _)| at),
+                None => {
+                    catalog.find(name, self.policy.addresses.home()).map(|found| found.upstream)
+                }
+            };
+            let listing = upstream.and_then(|at| catalog.upstreams.get(&at)).or(home);
+            listing.is_some_and(|listing| !listing.tagged)
         };
         match front.operation {
             Some(Operation::Models | Operation::Version | Operation::Root | Operation::Loaded) => {
@@ -121,10 +127,7 @@ impl<C: Source> Router<C> {
             }
             // A path names the model of OpenAI's detail route; Ollama's names it in the body.
             Some(Operation::Model) if request.method() != http::Method::POST => true,
-            Some(Operation::Model) => asked.is_some_and(|name| match virtual_rule(name) {
-                Some(_) => catalog.picks.is_none(),
-                None => elsewhere(name),
-            }),
+            Some(Operation::Model) => asked.is_some_and(elsewhere),
             Some(Operation::Pull) => {
                 asked.is_some_and(|name| virtual_rule(name).is_some() || elsewhere(name))
             }
@@ -188,7 +191,14 @@ impl<C: Source, B: Replay + Send> unigate_layers::route::Router<B> for Router<C>
         let front = Front::of(request.extensions());
         let record = Record::of(request.extensions_mut());
         if self.answers_itself(front, &request) {
-            let target = self.policy.addresses.itself();
+            let mut target = self.policy.addresses.itself();
+            // What is asked about, when a virtual name was.
+            let default = || self.policy.resolve(&self.source.catalog(), "default").ok();
+            target.model = request
+                .extensions()
+                .get::<Ask>()
+                .and_then(|ask| virtual_rule(ask.model.as_deref()?))
+                .and_then(|_| Some(default()?.1));
             request.extensions_mut().insert(target);
             return ready(request);
         }

@@ -3,6 +3,9 @@
 //! An answer is returned only after its first meaningful event (text, thinking, a tool call, or a clean end): until
 //! then a refusal, an error inside a 200, an empty start and an early end are errors, and whoever stands above may
 //! try again.
+//!
+//! Alone it is a working proxy to the default upstream: without a target from above a request goes there, without an
+//! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
 mod body;
@@ -21,13 +24,16 @@ pub use self::{
 use self::{connect::Http, exchange::Exchange, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
     error::Error,
-    front::Refusal,
+    front::{Ask, Front, Refusal},
     provider::Provider,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, uri::Scheme};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, Uri, request,
+    uri::{Authority, PathAndQuery, Scheme},
+};
 use hyper::body::Body;
 use std::{
     collections::BTreeMap,
@@ -48,6 +54,7 @@ type Permit = Option<OwnedSemaphorePermit>;
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
+    home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
 }
@@ -65,6 +72,8 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     provider: &'static Provider,
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
+    scheme: Scheme,
+    authority: Authority,
     /// Where it is, for people.
     at: String,
     /// What stands before `/v1` or `/api`; without a slash at its end.
@@ -112,7 +121,8 @@ where
             request: config.server.max_body_bytes,
             answer: config.server.max_answer_bytes,
         };
-        Ok(Self { known: Arc::new(known), instance, bounds })
+        let home = config.default_upstream().unwrap_or_default().into();
+        Ok(Self { known: Arc::new(known), home, instance, bounds })
     }
 
     async fn answer(self, request: Request<Buffered<B>>) -> Result<Response<AnswerBody>, Error> {
@@ -121,14 +131,14 @@ where
             return Err(error);
         }
         let target = head.extensions.remove::<Target>();
-        let target = target.ok_or_else(|| Error::Internal("no target was decided".into()))?;
-        let upstream = self
-            .known
-            .get(&target.upstream)
-            .ok_or_else(|| Error::Internal(format!("no upstream {:?}", target.upstream)))?;
+        let name = target.as_ref().map_or(&self.home, |target| &target.upstream);
+        let upstream =
+            self.known.get(name).ok_or_else(|| Error::Internal(format!("no upstream {name:?}")))?;
         if came_back(&head.headers, &self.instance) {
             return Err(Error::Loop { upstream: upstream.name.clone() });
         }
+        let target = target.unwrap_or_else(|| upstream.target());
+        upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
         let exchange = Exchange::new(upstream, &mut head, &target, self.bounds);
         exchange.run(head, body, permit, &self.instance).await
@@ -155,7 +165,12 @@ where
 
 impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upstreams<B> {
     fn clone(&self) -> Self {
-        Self { known: self.known.clone(), instance: self.instance.clone(), bounds: self.bounds }
+        Self {
+            known: self.known.clone(),
+            home: self.home.clone(),
+            instance: self.instance.clone(),
+            bounds: self.bounds,
+        }
     }
 }
 
@@ -196,6 +211,8 @@ where
             quirks: provider.quirks_at(address.authority.host()),
             chat,
             at: format!("{}://{}", address.scheme, address.authority),
+            scheme: address.scheme,
+            authority: address.authority,
             prefix: address.prefix,
             key,
             forward_client_key: config.forward_client_key,
@@ -206,6 +223,41 @@ where
             total: seconds(config.total_s, provider.total_s)?,
             http: connect::client(seconds(config.connect_s, provider.connect_s)?, secure),
         })
+    }
+
+    /// Where a request goes that nobody has decided about.
+    fn target(&self) -> Target {
+        Target {
+            upstream: self.name.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            model: None,
+        }
+    }
+
+    /// Makes up for the layers that may be missing above: the address is ours, and the ask is read.
+    fn receive(&self, head: &mut request::Parts, body: &Buffered<B>) {
+        // Never the address in the request, which a client may have written: our credential goes with it.
+        if head.uri.scheme() != Some(&self.scheme) || head.uri.authority() != Some(&self.authority)
+        {
+            let mut parts = std::mem::take(&mut head.uri).into_parts();
+            parts.scheme = Some(self.scheme.clone());
+            parts.authority = Some(self.authority.clone());
+            parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+            head.uri = Uri::from_parts(parts).unwrap_or_default();
+        }
+        let front = Front::of(&head.extensions);
+        if let Some(operation) = front.operation
+            && matches!(
+                operation,
+                Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
+            )
+            && head.extensions.get::<Ask>().is_none()
+            && let Some(body) = body.bytes()
+            && let Ok(ask) = front.dialect.ask(operation, body)
+        {
+            head.extensions.insert(ask);
+        }
     }
 
     fn enter(&self) -> Result<Permit, Error> {

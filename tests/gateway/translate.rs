@@ -192,11 +192,24 @@ async fn models_of_an_upstream_that_is_no_ollama_can_be_shown_and_pulled_by_olla
         let pulled = client.post("/api/pull", &json!({ "model": name })).await.lines();
         assert_eq!(pulled.last().unwrap()["status"], "success");
     }
+    let shown = client.post("/api/show", &json!({ "model": "auto" })).await;
+    assert_eq!(shown.status, 404, "nothing stands behind auto here: {}", shown.text());
     let missing = client.post("/api/show", &json!({ "model": "huge" })).await;
     assert_eq!(missing.status, 404, "{}", missing.text());
     let pulled = client.post("/api/pull", &json!({ "model": "huge" })).await.lines();
     assert_eq!(pulled[1]["error"], "pull model manifest: file does not exist");
     assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn auto_can_be_shown_when_its_default_is_elsewhere() {
+    let ollama = Upstream::always(&["m"], Script::json(&json!({}))).await;
+    let cloud = Upstream::always(&["g"], Script::json(&json!({}))).await;
+    let mut config = config(&[("ollama", "ollama", &ollama), ("cloud", "openai", &cloud)]);
+    config.models.default = Some("cloud/g".into());
+    let gateway = Gateway::start(config).await;
+    let shown = gateway.client().post("/api/show", &json!({ "model": "auto" })).await;
+    assert_eq!(shown.json()["model_info"]["general.basename"], "g", "{}", shown.text());
 }
 
 #[tokio::test]
