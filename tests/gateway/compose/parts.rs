@@ -98,7 +98,13 @@ impl Parts {
 
     pub(super) fn resources(&self) -> Resources {
         let discovery = Discovery::new(&self.config, "test");
-        Resources { log: None, store: None, discovery, instance: "test".into() }
+        Resources {
+            log: None,
+            store: None,
+            discovery,
+            instance: "test".into(),
+            stopping: Arc::default(),
+        }
     }
 
     pub(super) fn log(&self) -> LogLayer<Rows<Kept>> {
