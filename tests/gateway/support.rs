@@ -36,6 +36,7 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let db = config.log.path.clone().unwrap_or_else(|| folder.path().join("requests.db"));
         config.log.path = Some(db.clone());
+        let key = config.server.keys.first().map(|key| key.read().unwrap());
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let loaded = Loaded { config, file: None, notes: vec![], sources: Sources::default() };
@@ -44,7 +45,11 @@ impl Gateway {
         };
         let served = tokio::spawn(run::serve(listener, loaded, shutdown, std::future::pending()));
         let gateway = Self { addr, db, stop: Some(stop), served, _folder: folder };
-        gateway.client().get("/v1/models").await;
+        let client = match key {
+            Some(key) => gateway.client().with("x-api-key", key.expose()),
+            None => gateway.client(),
+        };
+        client.get("/v1/models").await;
         gateway
     }
 

@@ -103,7 +103,7 @@ impl Parts {
             store: None,
             discovery,
             instance: "test".into(),
-            stopping: std::sync::Arc::default(),
+            stopping: Arc::default(),
         }
     }
 
