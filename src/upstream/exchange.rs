@@ -81,7 +81,10 @@ where
         };
         let upstream = self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
-        if let Some(key) = &upstream.key {
+        // The client's own credential, where it may travel and there is one, stands in place of ours.
+        if let Some(key) = &upstream.key
+            && !head.headers.contains_key(AUTHORIZATION)
+        {
             head.headers.insert(AUTHORIZATION, key.clone());
         }
         let mut request = Request::new(Upload::new(body));

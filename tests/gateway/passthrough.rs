@@ -162,6 +162,26 @@ async fn each_upstream_gets_its_own_key_only() {
 }
 
 #[tokio::test]
+async fn a_clients_key_stands_in_place_of_ours_where_the_upstream_says_so() {
+    let upstream = Upstream::always(&["g"], Script::completion("hi")).await;
+    let mut config = config(&[("cloud", "openai", &upstream)]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "sk-own").unwrap();
+    let cloud = config.upstream.get_mut("cloud").unwrap();
+    cloud.key = Some(serde_json::from_str(&format!("\"file:{}\"", file.display())).unwrap());
+    cloud.forward_client_key = true;
+    let gateway = Gateway::start(config).await;
+    let body = json!({ "model": "g", "messages": [{ "role": "user", "content": "x" }] });
+    let client = gateway.client().with("cache-control", "no-store");
+    client.post("/v1/chat/completions", &body).await;
+    client.with("authorization", "Bearer theirs").post("/v1/chat/completions", &body).await;
+    let keys: Vec<_> =
+        upstream.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+    assert_eq!(keys, ["Bearer sk-own", "Bearer theirs"]);
+}
+
+#[tokio::test]
 async fn what_nobody_knows_passes_with_its_query_to_the_default_upstream() {
     let upstream = Upstream::always(&["m"], Script::new("text/x-strange", "as it came")).await;
     let gateway = Gateway::before(&upstream).await;
