@@ -15,4 +15,5 @@ mod route;
 mod shutdown;
 mod streaming;
 mod support;
+mod tls;
 mod translate;

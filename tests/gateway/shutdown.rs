@@ -1,6 +1,6 @@
 //! The way to stop: what runs is let finish, what does not end is cut, and nothing else holds it up.
 
-mod program;
+pub(crate) mod program;
 mod reload;
 
 use crate::{

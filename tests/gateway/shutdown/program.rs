@@ -25,7 +25,7 @@ use tokio::{
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A running program with a home of its own; killed when dropped.
-pub(super) struct Program {
+pub(crate) struct Program {
     pub(super) addr: SocketAddr,
     pub(super) home: TempDir,
     child: Child,
@@ -35,9 +35,14 @@ pub(super) struct Program {
 impl Program {
     /// Starts with this configuration on a free port, and waits until it listens.
     pub(super) async fn start(config: &str) -> Self {
+        Self::start_in(config, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) async fn start_in(config: &str, env: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let mut child = command(&home, "127.0.0.1:0").spawn().unwrap();
+        let mut child = command(&home, "127.0.0.1:0").envs(env.iter().copied()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap()).lines();
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut program = Self { addr, home, child, said };
@@ -47,7 +52,7 @@ impl Program {
         program
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::of(self.addr)
     }
 
