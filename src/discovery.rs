@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     models,
     provider::Provider,
-    upstream::Probe,
+    upstream::{Probe, Silence},
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -51,6 +51,9 @@ struct Asked {
 
 /// How soon an upstream that did not answer is asked again.
 const MISSING: Duration = Duration::from_secs(5);
+
+/// How soon the next look follows when somebody is in a hurry.
+const SOON: Duration = Duration::from_secs(1);
 
 impl Discovery {
     /// A catalogue of a valid configuration; empty until [`Discovery::refresh`].
@@ -104,8 +107,8 @@ impl Discovery {
         catalog
     }
 
-    /// Keeps the catalogue fresh until dropped: at the configured pace, sooner while someone is missing, and at once
-    /// when [`Discovery::hurry`] is called.
+    /// Keeps the catalogue fresh until dropped: at the configured pace, sooner while someone is missing, and
+    /// within a second when [`Discovery::hurry`] is called.
     pub async fn run(self) {
         loop {
             let catalog = self.refresh().await;
@@ -114,7 +117,8 @@ impl Discovery {
             let pause = if missing { MISSING.min(self.shared.every) } else { self.shared.every };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.shared.wake.notified() => {}
+                // Many may be in a hurry at once; one look is enough for them.
+                () = self.shared.wake.notified() => tokio::time::sleep(SOON).await,
             }
         }
     }
@@ -180,11 +184,13 @@ async fn ask(probe: &Probe, asked: &Asked) -> Listing {
             }
             listing
         }
-        Err(why) => Listing { state: State::Down(why), models: named(&asked.only), tagged },
+        Err(silence) => {
+            Listing { state: State::Down(silence.why), models: named(&asked.only), tagged }
+        }
     }
 }
 
-async fn ollama(probe: &Probe, name: &str) -> Result<Listing, String> {
+async fn ollama(probe: &Probe, name: &str) -> Result<Listing, Silence> {
     let (tags, ps, version) = tokio::join!(
         probe.get(name, "/api/tags"),
         probe.get(name, "/api/ps"),
@@ -197,13 +203,17 @@ async fn ollama(probe: &Probe, name: &str) -> Result<Listing, String> {
     Ok(Listing { state: State::Up { version }, models, tagged: true })
 }
 
-async fn openai(probe: &Probe, asked: &Asked) -> Result<Listing, String> {
+async fn openai(probe: &Probe, asked: &Asked) -> Result<Listing, Silence> {
     let state = State::Up { version: None };
     let models = match probe.get(&asked.name, "/v1/models").await {
         Ok(list) => models::read_list(&list),
         // An upstream that answers but cannot list has what the configuration says.
-        Err(why) if why.contains("status 4") && !asked.only.is_empty() => named(&asked.only),
-        Err(why) => return Err(why),
+        Err(Silence { status: Some(status), .. })
+            if status.is_client_error() && !asked.only.is_empty() =>
+        {
+            named(&asked.only)
+        }
+        Err(silence) => return Err(silence),
     };
     Ok(Listing { state, models, tagged: false })
 }

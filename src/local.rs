@@ -105,7 +105,13 @@ where
             let change = Settle(changes.then(|| desk.discovery.change()));
             let answer = self.inner.call(request);
             return Box::pin(async move {
-                Ok(answer.await?.map(|body| Either::Right(Tee::new(body, change))))
+                let answer = answer.await;
+                // What the catalogue says may be out of date: a model that is gone, an upstream that is.
+                let status = answer.as_ref().map_or(StatusCode::BAD_GATEWAY, Response::status);
+                if matches!(status.as_u16(), 404 | 502 | 503) {
+                    desk.discovery.hurry();
+                }
+                Ok(answer?.map(|body| Either::Right(Tee::new(body, change))))
             });
         }
         let (mut head, _) = request.into_parts();
@@ -164,7 +170,7 @@ impl Desk {
             }
             Some(Operation::Loaded) if self.tagged_home => {
                 let ps = self.discovery.probe().get(home, "/api/ps").await;
-                ps.map(json_body).map_err(|why| self.away(&why))
+                ps.map(json_body).map_err(|silence| self.away(&silence.why))
             }
             Some(Operation::Loaded) => Ok(json_body(r#"{"models":[]}"#)),
             Some(Operation::Pull) => {

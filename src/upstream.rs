@@ -19,7 +19,7 @@ mod upload;
 pub use self::{
     address::Address,
     body::{AnswerBody, BoxError},
-    probe::Probe,
+    probe::{Probe, Silence},
 };
 
 use self::{connect::Http, exchange::Exchange, upload::Upload};
@@ -33,7 +33,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, request,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Body;
 use std::{
@@ -73,12 +73,7 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     provider: &'static Provider,
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
-    scheme: Scheme,
-    authority: Authority,
-    /// Where it is, for people.
-    at: String,
-    /// What stands before `/v1` or `/api`; without a slash at its end.
-    prefix: String,
+    address: Address,
     key: Option<HeaderValue>,
     forward_client_key: bool,
     limit: usize,
@@ -211,10 +206,7 @@ where
             provider,
             quirks: provider.quirks_at(address.authority.host()),
             chat,
-            at: format!("{}://{}", address.scheme, address.authority),
-            scheme: address.scheme,
-            authority: address.authority,
-            prefix: address.prefix,
+            address,
             key,
             forward_client_key: config.forward_client_key,
             limit,
@@ -230,8 +222,8 @@ where
     fn target(&self) -> Target {
         Target {
             upstream: self.name.clone(),
-            scheme: self.scheme.clone(),
-            authority: self.authority.clone(),
+            scheme: self.address.scheme.clone(),
+            authority: self.address.authority.clone(),
             model: None,
         }
     }
@@ -239,11 +231,11 @@ where
     /// Makes up for the layers that may be missing above: the address is ours, and the ask is read.
     fn receive(&self, head: &mut request::Parts, body: &Buffered<B>) {
         // Never the address in the request, which a client may have written: our credential goes with it.
-        if head.uri.scheme() != Some(&self.scheme) || head.uri.authority() != Some(&self.authority)
-        {
+        let Address { scheme, authority, .. } = &self.address;
+        if head.uri.scheme() != Some(scheme) || head.uri.authority() != Some(authority) {
             let mut parts = std::mem::take(&mut head.uri).into_parts();
-            parts.scheme = Some(self.scheme.clone());
-            parts.authority = Some(self.authority.clone());
+            parts.scheme = Some(scheme.clone());
+            parts.authority = Some(authority.clone());
             parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
             head.uri = Uri::from_parts(parts).unwrap_or_default();
         }

@@ -48,10 +48,7 @@ impl Banner {
         );
         let upstreams = config.upstream.iter().map(|(name, upstream)| {
             let at = crate::upstream::Address::of(name, upstream);
-            let at = at.map_or_else(
-                |why| why,
-                |at| format!("{}://{}{}", at.scheme, at.authority, at.prefix),
-            );
+            let at = at.map_or_else(|why| why, |at| at.to_string());
             (name.clone(), at)
         });
         Self {

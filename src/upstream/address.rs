@@ -5,16 +5,19 @@ use http::{
     Uri,
     uri::{Authority, Scheme},
 };
+use std::fmt;
 
-/// An address of the configuration, taken apart.
+/// An address of the configuration, taken apart. `Display` is what a person needs to find it: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
-    /// What stands before `/v1` or `/api`: `""`, `/openai`, ….
-    pub prefix: String,
+    /// The path of the address, without a slash at its end.
+    base: String,
+    /// Whether the base stands in place of `/v1`, as in the base URL of an OpenAI SDK.
+    versioned: bool,
 }
 
 impl Address {
@@ -33,9 +36,74 @@ impl Address {
         let (Some(scheme), Some(authority)) = (scheme, uri.authority().cloned()) else {
             return Err(format!("{url:?} is not an http or https address"));
         };
-        let path = uri.path().trim_end_matches('/');
-        // People write the base URL of an OpenAI SDK, which ends with the version.
-        let prefix = path.strip_suffix("/v1").unwrap_or(path).to_owned();
-        Ok(Self { scheme, authority, prefix })
+        let versioned = provider.dialect.name() == "openai";
+        let base = match uri.path().trim_end_matches('/') {
+            // Only a host: its API is where everybody's is.
+            "" if versioned => "/v1",
+            base => base,
+        };
+        Ok(Self { scheme, authority, base: base.to_owned(), versioned })
+    }
+
+    /// The upstream's path (and query) for one of ours.
+    pub fn path(&self, path: &str) -> String {
+        let base = &self.base;
+        if !self.versioned {
+            return format!("{base}{path}");
+        }
+        match path.strip_prefix("/v1") {
+            Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => {
+                format!("{base}{rest}")
+            }
+            _ => format!("{}{path}", base.strip_suffix("/v1").unwrap_or(base)),
+        }
+    }
+
+    /// The whole address of one of our paths.
+    pub fn url(&self, path: &str) -> String {
+        format!("{self}{}", self.path(path))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(provider: &str, url: &str, path: &str) -> String {
+        let upstream = config::Upstream {
+            provider: provider.into(),
+            url: Some(url.into()),
+            ..config::Upstream::default()
+        };
+        Address::of("x", &upstream).unwrap().path(path)
+    }
+
+    #[test]
+    fn an_openai_address_is_the_base_url_of_its_sdk() {
+        let chat = "/v1/chat/completions?a=/v1";
+        for (url, expected) in [
+            ("https://api.openai.com/v1", "/v1/chat/completions?a=/v1"),
+            ("https://api.openai.com/v1/", "/v1/chat/completions?a=/v1"),
+            ("http://localhost:8000", "/v1/chat/completions?a=/v1"),
+            ("https://api.groq.com/openai/v1", "/openai/v1/chat/completions?a=/v1"),
+            ("https://x.example/v1beta/openai", "/v1beta/openai/chat/completions?a=/v1"),
+            ("https://x.example/custom", "/custom/chat/completions?a=/v1"),
+        ] {
+            assert_eq!(path("openai", url, chat), expected, "{url}");
+        }
+        assert_eq!(path("openai", "https://x.example/openai/v1", "/other"), "/openai/other");
+        assert_eq!(path("openai", "https://x.example/v1", "/v1beta/x"), "/v1beta/x");
+    }
+
+    #[test]
+    fn an_ollama_address_stands_before_every_path() {
+        assert_eq!(path("ollama", "http://h:11434", "/api/chat"), "/api/chat");
+        assert_eq!(path("ollama", "http://h/team/", "/v1/models"), "/team/v1/models");
     }
 }

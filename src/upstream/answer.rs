@@ -256,7 +256,7 @@ where
         let upstream = self.upstream.name.clone();
         let why = reason(error);
         if error.is_connect() {
-            let (at, advice) = (&self.upstream.at, self.upstream.provider.advice());
+            let (at, advice) = (&self.upstream.address, self.upstream.provider.advice());
             return Error::Connect { upstream, why: format!("at {at} ({why}){advice}") };
         }
         Error::Broken { upstream, why }

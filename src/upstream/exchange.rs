@@ -171,17 +171,13 @@ where
 
     /// The upstream's own path: its prefix before the client's path, or before the translated one.
     fn address(&self, head: &mut request::Parts, path: Option<&str>) -> Result<(), Error> {
-        let prefix = &self.upstream.prefix;
-        if prefix.is_empty() && path.is_none() {
+        let own = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let path = self.upstream.address.path(path.unwrap_or(own));
+        if path == own {
             return Ok(());
         }
-        let own = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let path = path.unwrap_or(own);
-        // A prefix that does not end where `/v1` begins stands in its place (`/v1beta/openai`).
-        let path =
-            if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
         let mut parts = head.uri.clone().into_parts();
-        parts.path_and_query = PathAndQuery::try_from(format!("{prefix}{path}")).ok();
+        parts.path_and_query = PathAndQuery::try_from(path).ok();
         head.uri = Uri::from_parts(parts)
             .map_err(|error| Error::Internal(format!("upstream path: {error}")))?;
         Ok(())

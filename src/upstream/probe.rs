@@ -27,6 +27,15 @@ struct Asked {
     http: Http<Full<Bytes>>,
 }
 
+/// Why a question has no answer.
+#[derive(Clone, Debug)]
+pub struct Silence {
+    /// The address and the reason, in a form that can follow the upstream's name.
+    pub why: String,
+    /// The status, if there was one.
+    pub status: Option<StatusCode>,
+}
+
 /// How long an upstream may take to answer a small question.
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -62,34 +71,33 @@ impl Probe {
     /// The body of a successful answer to `GET path`.
     ///
     /// # Errors
-    /// The address and the reason, in a form that can follow the upstream's name.
-    pub async fn get(&self, upstream: &str, path: &str) -> Result<Bytes, String> {
-        let asked = self.known.get(upstream).ok_or("no such upstream")?;
-        let Address { scheme, authority, prefix } = &asked.address;
-        let at = format!("{scheme}://{authority}");
-        let path =
-            if prefix.contains("/v1") { path.strip_prefix("/v1").unwrap_or(path) } else { path };
-        let mut request = Request::get(format!("{at}{prefix}{path}")).header(VIA, &self.via);
+    /// [`Silence`], for everything else than a success.
+    pub async fn get(&self, upstream: &str, path: &str) -> Result<Bytes, Silence> {
+        let unknown = || Silence { why: "which is not configured".into(), status: None };
+        let asked = self.known.get(upstream).ok_or_else(unknown)?;
+        let at = &asked.address;
+        let mut request = Request::get(at.url(path)).header(VIA, &self.via);
         if let Some(key) = &asked.key {
             request = request.header(AUTHORIZATION, key.clone());
         }
-        let request = request.body(Full::default()).map_err(|error| error.to_string())?;
+        let request = request.body(Full::default());
+        let request = request.map_err(|error| Silence { why: error.to_string(), status: None })?;
+        let silence = |why: String, status| Silence { why: format!("at {at} ({why})"), status };
         let answer = async {
-            let response = asked.http.request(request).await.map_err(|error| reason(&error))?;
+            let response = asked.http.request(request).await;
+            let response = response.map_err(|error| silence(reason(&error), None))?;
             let status = response.status();
             if status == StatusCode::LOOP_DETECTED {
-                return Err("which is this gateway itself".to_owned());
+                return Err(silence("which is this gateway itself".into(), Some(status)));
             }
             if !status.is_success() {
-                return Err(format!("status {}", status.as_u16()));
+                return Err(silence(format!("status {}", status.as_u16()), Some(status)));
             }
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            body.map(|body| body.to_bytes()).map_err(|error| reason(&*error))
+            body.map(|body| body.to_bytes()).map_err(|error| silence(reason(&*error), None))
         };
-        match tokio::time::timeout(DEADLINE, answer).await {
-            Ok(result) => result.map_err(|why| format!("at {at} ({why})")),
-            Err(_) => Err(format!("at {at} (no answer within {} s)", DEADLINE.as_secs())),
-        }
+        let late = || silence(format!("no answer within {} s", DEADLINE.as_secs()), None);
+        tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
