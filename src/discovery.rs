@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,7 @@ struct Shared {
     catalog: ArcSwap<Catalog>,
     wake: Notify,
     changing: AtomicUsize,
+    silent: AtomicBool,
     probe: Probe,
     asked: Vec<Asked>,
     home: Arc<str>,
@@ -68,6 +69,7 @@ impl Discovery {
             catalog: ArcSwap::default(),
             wake: Notify::new(),
             changing: AtomicUsize::new(0),
+            silent: AtomicBool::new(false),
             probe: Probe::new(config, instance),
             asked: asked.collect(),
             home: config.default_upstream().unwrap_or_default().into(),
@@ -102,9 +104,17 @@ impl Discovery {
             upstreams.insert(name, listing);
         }
         let catalog = Arc::new(Catalog::new(upstreams, &shared.home, shared.allow_cloud));
-        announce(&before, &catalog);
-        shared.catalog.store(catalog.clone());
+        // Several may look at once: each tells what is news beside the last one stored.
+        let before = shared.catalog.swap(catalog.clone());
+        if !shared.silent.swap(false, Ordering::SeqCst) {
+            announce(&before, &catalog);
+        }
         catalog
+    }
+
+    /// The first look is shown by somebody else, and announced by nobody.
+    pub fn silence_first(&self) {
+        self.shared.silent.store(true, Ordering::SeqCst);
     }
 
     /// Keeps the catalogue fresh until dropped: at the configured pace, sooner while someone is missing, and

@@ -130,15 +130,20 @@ pub fn read(text: &str, estimated_tokens: usize, messages: usize) -> Reading {
         return Reading { intent: Intent::Code, why: why.join(", "), score };
     }
     let (intent, why) = if estimated_tokens > SHORT_TOKENS {
-        (Intent::General, format!("about {estimated_tokens} tokens"))
+        (Intent::General, about(estimated_tokens))
     } else if messages > SHORT_MESSAGES {
         (Intent::General, format!("{messages} messages"))
     } else if let Some(demand) = found.demand() {
         (Intent::General, format!("asks for depth: {demand}"))
     } else {
-        (Intent::Short, format!("about {estimated_tokens} tokens"))
+        (Intent::Short, about(estimated_tokens))
     };
     Reading { intent, why, score }
+}
+
+/// An estimate of tokens, in words.
+pub(crate) fn about(tokens: usize) -> String {
+    if tokens == 1 { "about 1 token".into() } else { format!("about {tokens} tokens") }
 }
 
 /// Which rules matched, one bit each by their index.

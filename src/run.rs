@@ -180,6 +180,7 @@ fn greet(loaded: &Loaded, addr: Option<SocketAddr>, resources: &Resources) {
     if std::io::stderr().is_terminal() && loaded.config.log.format == "text" {
         // The banner waits a moment for the upstreams; the listener does not.
         let banner = Banner::new(loaded, &addr, resources);
+        resources.discovery.silence_first();
         tokio::spawn(banner.show(resources.discovery.clone()));
     } else {
         let log = resources.log.as_ref().and(loaded.config.log.path.as_ref());

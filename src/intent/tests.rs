@@ -183,7 +183,7 @@ fn nothing_found_is_a_positive_zero() {
 #[test]
 fn the_reason_says_what_decided() {
     for (text, tokens, messages, intent, why) in [
-        ("hi", 1, 1, Intent::Short, "about 1 tokens"),
+        ("hi", 1, 1, Intent::Short, "about 1 token"),
         ("Prove that sqrt(2) is irrational", 9, 1, Intent::General, "asks for depth: prove"),
         ("hi", 61, 1, Intent::General, "about 61 tokens"),
         ("hi", 60, 7, Intent::General, "7 messages"),

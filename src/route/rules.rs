@@ -159,10 +159,10 @@ impl Compiled {
         let mut why: Vec<String> = Vec::new();
         let tokens = prompt.estimated_tokens();
         if let Some(min) = rule.min_tokens {
-            hold(tokens >= min, &mut why, format!("about {tokens} tokens"), &format!("< {min}"))?;
+            hold(tokens >= min, &mut why, intent::about(tokens), &format!("< {min}"))?;
         }
         if let Some(max) = rule.max_tokens {
-            hold(tokens <= max, &mut why, format!("about {tokens} tokens"), &format!("> {max}"))?;
+            hold(tokens <= max, &mut why, intent::about(tokens), &format!("> {max}"))?;
         }
         for what in &rule.has {
             let has = match what.as_str() {

@@ -73,9 +73,9 @@ impl Banner {
             let listing = catalog.upstreams.get(name.as_str());
             let state = match listing.map(|listing| (&listing.state, listing.models.len())) {
                 Some((State::Up { version: Some(version) }, models)) => {
-                    format!("v{version}   {models} models")
+                    format!("v{version}   {}", count(models))
                 }
-                Some((State::Up { version: None }, models)) => format!("{models} models"),
+                Some((State::Up { version: None }, models)) => count(models),
                 Some((State::Down(_), _)) => "does not answer".into(),
                 Some((State::Unknown, _)) | None => "no answer so far".into(),
             };
@@ -111,4 +111,8 @@ impl Banner {
         };
         let _ = writeln!(screen, "\n  {advice}\n");
     }
+}
+
+fn count(models: usize) -> String {
+    if models == 1 { "1 model".into() } else { format!("{models} models") }
 }
