@@ -28,13 +28,15 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     let (year, month, day) = (day.next()??, day.next()??, day.next()??);
     let zone = clock.find(['Z', 'z', '+', '-'])?;
     let (clock, zone) = clock.split_at(zone);
-    let mut clock = clock.split('.').next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
+    // Two digits each: what cannot be a time cannot overflow one either.
+    let small = |part: &str| part.parse::<u8>().ok().map(i64::from);
+    let mut clock = clock.split('.').next()?.splitn(3, ':').map(small);
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
     let offset = if zone.eq_ignore_ascii_case("z") {
         0
     } else {
         let (hours, minutes) = zone[1..].split_once(':')?;
-        let offset = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+        let offset = small(hours)? * 3600 + small(minutes)? * 60;
         if zone.starts_with('-') { -offset } else { offset }
     };
     if !(0..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
@@ -81,7 +83,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in ["", "now", "2026-07-25", "2026-13-01T00:00:00Z", "1960-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "now",
+            "2026-07-25",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T00:00:00+9999999999999999:00",
+            "1960-01-01T00:00:00Z",
+        ] {
             assert_eq!(seconds(text), None, "{text}");
         }
     }
