@@ -182,14 +182,15 @@ impl<C: Source, B: Replay + Send> unigate_layers::route::Router<B> for Router<C>
         let front = Front::of(request.extensions());
         let record = Record::of(request.extensions_mut());
         if self.answers_itself(front, &request) {
+            let why = "no single upstream could answer".into();
+            let _ = record.route.set(Decision { rule: "local".into(), why });
             let mut target = self.policy.addresses.itself();
-            // What is asked about, when a virtual name was.
-            let default = || self.policy.resolve(&self.source.catalog(), "default").ok();
-            target.model = request
-                .extensions()
-                .get::<Ask>()
-                .and_then(|ask| virtual_rule(ask.model.as_deref()?))
-                .and_then(|_| Some(default()?.1));
+            let asked = request.extensions().get::<Ask>().and_then(|ask| ask.model.as_deref());
+            if asked.and_then(virtual_rule).is_some() {
+                // What is asked about then.
+                let default = self.policy.resolve(&self.source.catalog(), "default");
+                target.model = default.ok().map(|(_, model)| model);
+            }
             request.extensions_mut().insert(target);
             return ready(request);
         }

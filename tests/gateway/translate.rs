@@ -237,7 +237,9 @@ async fn lists_and_details_have_every_model_in_both_dialects() {
     let gateway =
         Gateway::start(config(&[("ollama", "ollama", &ollama), ("cloud", "openai", &cloud)])).await;
     let client = gateway.client();
-    let list = client.get("/v1/models").await.json();
+    let list = client.get("/v1/models").await;
+    assert!(list.header("x-unigate-route").starts_with("local;"));
+    let list = list.json();
     let ids: Vec<&str> =
         list["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
     assert_eq!(&ids[..4], ["small:1b", "large:8b", "g", "auto"]);
