@@ -84,6 +84,10 @@ impl Rules {
             return self.by_name(asked).map(|matched| (matched, Vec::new()));
         }
         let mut steps = Vec::new();
+        if prompt.bytes == 0 {
+            // A load, or a form that is not read here: no reason to think it small.
+            return Some((otherwise("no prompt to read"), steps));
+        }
         if prompt.verbatim {
             let why = "a raw or fill-in prompt is not re-routed";
             return Some((otherwise(why), steps));

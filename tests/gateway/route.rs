@@ -126,3 +126,17 @@ async fn auto_without_any_model_says_what_to_do() {
     assert!(answer.text().contains("ollama pull"), "{}", answer.text());
     assert!(upstream.seen().is_empty());
 }
+
+#[tokio::test]
+async fn what_is_not_read_here_goes_to_the_default_and_not_to_the_smallest() {
+    let upstream = Upstream::always(INSTALLED, Script::json(&json!({}))).await;
+    let gateway = Gateway::before(&upstream).await;
+    let client = gateway.client().with("content-type", "application/json");
+    for path in ["/v1/responses", "/v1/messages"] {
+        let answer = client.post(path, &json!({ "model": "auto", "input": "hi" })).await;
+        assert_eq!(answer.header("x-unigate-model"), "large:8b", "{path}");
+        assert_eq!(upstream.seen().last().unwrap().json()["model"], "large:8b");
+    }
+    client.post("/api/chat", &json!({ "model": "auto", "messages": [] })).await;
+    assert_eq!(upstream.seen().last().unwrap().json()["model"], "large:8b", "a load");
+}
