@@ -135,9 +135,7 @@ impl ChatKey {
         let model = ask.model.as_deref()?.to_lowercase();
         let model = model.strip_suffix(":latest").unwrap_or(&model);
         // An empty conversation loads or unloads the model: an act, not a question.
-        if matches!(operation, Operation::Chat | Operation::Generate)
-            && front.dialect.prompt(operation, body).bytes == 0
-        {
+        if front.dialect.is_load(operation, body) {
             return None;
         }
         let mut dropped = front.dialect.transport_fields().to_vec();

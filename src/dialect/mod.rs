@@ -190,6 +190,11 @@ pub trait Dialect: Debug + Send + Sync {
     /// Whether the same request would be answered the same way: temperature 0 or a fixed seed, or an operation without chance.
     fn deterministic(&self, operation: Operation, body: &[u8]) -> bool;
 
+    /// Whether this asks for nothing but that its model be loaded or unloaded. Default: there is no such request.
+    fn is_load(&self, _operation: Operation, _body: &[u8]) -> bool {
+        false
+    }
+
     /// Top-level fields that change how an answer travels and not what it says; they are no part of a cache key.
     fn transport_fields(&self) -> &'static [&'static str];
 

@@ -93,6 +93,10 @@ impl Dialect for Ollama {
         ask::deterministic(operation, body)
     }
 
+    fn is_load(&self, operation: Operation, body: &[u8]) -> bool {
+        load::is_load(operation, body)
+    }
+
     fn transport_fields(&self) -> &'static [&'static str] {
         &["stream", "keep_alive"]
     }

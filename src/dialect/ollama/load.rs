@@ -55,10 +55,9 @@ pub fn load_answer(
 ) -> Result<Option<Bytes>, Error> {
     let body = String::from_utf8_lossy(body);
     let fields = Fields::body(&body)?.folded();
-    let empty = |name| match fields.raw(name).map(RawValue::get) {
-        None => true,
-        Some(raw) => raw == "\"\"" || raw.trim_start_matches('[').trim_start() == "]",
-    };
+    if !asks_nothing(operation, &fields) {
+        return Ok(None);
+    }
     let model = &*reply.model;
     let loaded = |message, response| {
         let unload = keep_alive(&fields)? == Some(0.0);
@@ -72,18 +71,32 @@ pub fn load_answer(
         }))
     };
     Ok(match operation {
-        Operation::Chat if empty("messages") => {
-            Some(loaded(Some(Empty { role: "assistant", content: "" }), None)?)
-        }
-        Operation::Generate if empty("prompt") && empty("suffix") && empty("images") => {
-            Some(loaded(None, Some(""))?)
-        }
-        Operation::Embed if empty("input") => {
-            Some(json::bytes(&NoVectors { model, embeddings: [] }))
-        }
-        Operation::EmbedOne if empty("prompt") => Some(json::bytes(&NoVector { embedding: [] })),
+        Operation::Chat => Some(loaded(Some(Empty { role: "assistant", content: "" }), None)?),
+        Operation::Generate => Some(loaded(None, Some(""))?),
+        Operation::Embed => Some(json::bytes(&NoVectors { model, embeddings: [] })),
+        Operation::EmbedOne => Some(json::bytes(&NoVector { embedding: [] })),
         _ => None,
     })
+}
+
+/// Whether a request is there only for its model to be loaded or unloaded.
+pub(super) fn is_load(operation: Operation, body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    Fields::body(&body).is_ok_and(|fields| asks_nothing(operation, &fields.folded()))
+}
+
+fn asks_nothing(operation: Operation, fields: &Fields<'_>) -> bool {
+    let empty = |name| match fields.raw(name).map(RawValue::get) {
+        None => true,
+        Some(raw) => raw == "\"\"" || raw.trim_start_matches('[').trim_start() == "]",
+    };
+    match operation {
+        Operation::Chat => empty("messages"),
+        Operation::Generate => empty("prompt") && empty("suffix") && empty("images"),
+        Operation::Embed => empty("input"),
+        Operation::EmbedOne => empty("prompt"),
+        _ => false,
+    }
 }
 
 /// Seconds to stay loaded; negative is for ever, `None` the default.
