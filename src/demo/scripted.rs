@@ -16,13 +16,14 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle, time::Sleep};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Sleep};
 
-/// A running scripted upstream; gone, with its connections, when dropped.
+/// A running scripted upstream.
 #[derive(Debug)]
 pub(super) struct Scripted {
     /// Where it listens.
     pub(super) addr: SocketAddr,
+    stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -49,9 +50,17 @@ impl Scripted {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
+        let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                let stream = tokio::select! {
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => stream,
+                        Err(_) => break,
+                    },
+                    _ = &mut stopped => break,
+                };
                 connections.spawn(async move {
                     let service =
                         service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
@@ -59,14 +68,15 @@ impl Scripted {
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
+            connections.shutdown().await;
         });
-        Ok(Self { addr, task })
+        Ok(Self { addr, stop, task })
     }
-}
 
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// Stops listening and cuts every connection; when this returns, nobody is there any more.
+    pub(super) async fn kill(self) {
+        let _ = self.stop.send(());
+        let _ = self.task.await;
     }
 }
 
