@@ -129,7 +129,7 @@ impl ChatKey {
     /// The key of a request; `None` for one that is not cached whatever its headers say.
     pub fn key<B: Replay>(&self, request: &Request<B>) -> Option<Key> {
         let front = Front::of(request.extensions());
-        let operation = front.operation.filter(|operation| cacheable(*operation))?;
+        let operation = front.operation.filter(|operation| operation.asks_a_model())?;
         let ask = request.extensions().get::<Ask>()?;
         let body = request.body().bytes()?;
         let model = ask.model.as_deref()?.to_lowercase();
@@ -296,13 +296,6 @@ fn tell(record: &Record, meta: &Meta) {
         model: meta.model.as_deref().map(Into::into),
         dialect,
     });
-}
-
-fn cacheable(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
-    )
 }
 
 // === impl ChatFill ===

@@ -88,9 +88,6 @@ pub struct RowExchange<S: Sink> {
     answer: Option<BytesMut>,
 }
 
-/// Most bytes kept of a prompt or an answer, when they are kept at all.
-pub const MAX_TEXT: usize = 64 * 1024;
-
 // === impl Rows ===
 
 impl<S: Sink> Rows<S> {
@@ -106,7 +103,7 @@ impl<S: Sink> Rows<S> {
         self
     }
 
-    /// Keeps the first [`MAX_TEXT`] bytes of each request body that is known whole at the door, and of each answer.
+    /// Keeps the first [`Record::MAX_TEXT`] bytes of each request body that is known whole at the door, and of each answer.
     #[must_use]
     pub fn prompts(mut self, keep: bool) -> Self {
         self.prompts = keep;
@@ -173,7 +170,7 @@ impl<S: Sink> Exchange for RowExchange<S> {
         }
         self.row.bytes_out += data.len() as u64;
         if let Some(answer) = &mut self.answer {
-            let room = MAX_TEXT.saturating_sub(answer.len()).min(data.len());
+            let room = Record::MAX_TEXT.saturating_sub(answer.len()).min(data.len());
             answer.extend_from_slice(&data[..room]);
         }
     }

@@ -76,6 +76,9 @@ pub struct Served {
 }
 
 impl Record {
+    /// Most bytes kept of a prompt or an answer, when they are kept at all.
+    pub const MAX_TEXT: usize = 64 * 1024;
+
     /// The record pinned to a request; made and pinned if there is none.
     pub fn of(extensions: &mut Extensions) -> Self {
         if let Some(record) = extensions.get::<Self>() {
@@ -165,6 +168,17 @@ impl std::ops::Deref for Record {
 
     fn deref(&self) -> &Facts {
         &self.0
+    }
+}
+
+/// An attempt's target, and what became of it behind `mark`: `ollama/llama3.1:8b 503`.
+pub(crate) fn attempt_words(attempt: &Attempt, mark: &str) -> String {
+    match &attempt.target {
+        Some(target) => {
+            let model = target.model.as_deref().unwrap_or("*");
+            format!("{}/{model}{mark} {}", target.upstream, attempt.outcome)
+        }
+        None => attempt.outcome.to_string(),
     }
 }
 

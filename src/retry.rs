@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Again, Error},
-    record::Record,
+    record::{Record, attempt_words},
 };
 use http::{Extensions, HeaderMap, Response, StatusCode, header::RETRY_AFTER};
 use std::{sync::Arc, time::Duration};
@@ -51,7 +51,8 @@ impl<R> Judge<R, Error> for Worth {
     fn exhausted(&self, attempts: &[Attempt], result: &mut Result<Response<R>, Error>) {
         match result {
             Err(error) if attempts.len() > 1 && error.again() != Again::Never => {
-                let mut lines: Vec<String> = attempts.iter().map(line).collect();
+                let mut lines: Vec<String> =
+                    attempts.iter().map(|attempt| attempt_words(attempt, ":")).collect();
                 if let Some(last) = lines.last_mut() {
                     last.push_str(&format!(" ({error})"));
                 }
@@ -90,16 +91,6 @@ fn status(status: StatusCode, headers: &HeaderMap) -> Verdict {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-fn line(attempt: &Attempt) -> String {
-    match &attempt.target {
-        Some(target) => {
-            let model = target.model.as_deref().unwrap_or("*");
-            format!("{}/{model}: {}", target.upstream, attempt.outcome)
-        }
-        None => attempt.outcome.to_string(),
-    }
 }
 
 #[cfg(test)]

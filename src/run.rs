@@ -7,7 +7,7 @@ pub use self::banner::Banner;
 
 use self::reload::{Reload, Swap};
 use crate::{
-    config::{Config, Loaded},
+    config::{self, Config, Loaded},
     discovery::Discovery,
     gateway::{self, Resources},
     listen::{self, Drained, Limits},
@@ -155,7 +155,7 @@ fn open_store(config: &Config) -> Option<AnyStore> {
         "redis" => {
             let url = cache.redis.as_ref().map(|url| url.read());
             let store = match url {
-                Some(Ok(url)) => RedisStore::new(url.expose(), RedisOptions::default())
+                Some(Ok(url)) => RedisStore::new(url.expose(), redis_options(cache))
                     .map_err(|error| error.to_string()),
                 Some(Err(error)) => Err(error),
                 None => Err("cache.redis is not set".to_owned()),
@@ -172,10 +172,16 @@ fn open_store(config: &Config) -> Option<AnyStore> {
     }
 }
 
+/// Redis takes what the cache keeps, and what an entry carries beside its body.
+fn redis_options(cache: &config::Cache) -> RedisOptions {
+    const BESIDE: usize = 4096;
+    RedisOptions { max_value_bytes: cache.max_entry_bytes + BESIDE, ..RedisOptions::default() }
+}
+
 fn greet(loaded: &Loaded, addr: Option<SocketAddr>, resources: &Resources) {
     let addr = addr.map_or_else(|| loaded.config.server.listen.clone(), |addr| addr.to_string());
     for note in &loaded.notes {
-        tracing::warn!("{note}");
+        tracing::warn!(%note, "configuration");
     }
     if std::io::stderr().is_terminal() && loaded.config.log.format == "text" {
         // The banner waits a moment for the upstreams; the listener does not.

@@ -25,7 +25,7 @@ pub use self::{
 use self::{connect::Http, exchange::Exchange, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
     error::Error,
     front::{Ask, Front, Refusal},
     provider::Provider,
@@ -241,10 +241,7 @@ where
         }
         let front = Front::of(&head.extensions);
         if let Some(operation) = front.operation
-            && matches!(
-                operation,
-                Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
-            )
+            && operation.asks_a_model()
             && head.extensions.get::<Ask>().is_none()
             && let Some(body) = body.bytes()
             && let Ok(ask) = front.dialect.ask(operation, body)

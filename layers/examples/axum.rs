@@ -24,6 +24,7 @@ use unigate_layers::sqlite::{SqliteLog, SqliteOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store = MemoryStore::new(1 << 20);
     let (ill, well) = (support::upstream(503).await, support::upstream(200).await);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("log.db");
@@ -47,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             ServiceBuilder::new()
                 .map_response(|response: Response<_>| response.map(Body::new))
                 .layer(BufferLayer::new(1 << 20))
-                .layer(CacheLayer::new(MemoryStore::new(1 << 20), support::ByBody))
+                .layer(CacheLayer::new(store.clone(), support::ByBody))
                 .service(proxy),
         )
         .layer(axum::middleware::map_response(async |response: Response<Body>| {
@@ -59,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
 
-    support::ask_twice(address).await;
+    support::ask_twice(address, &store).await;
     let lost = tokio::task::spawn_blocking(move || log.close(Duration::from_secs(5))).await?;
     assert_eq!(lost, 0);
     support::show_log(&path);

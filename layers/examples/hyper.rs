@@ -25,6 +25,7 @@ use unigate_layers::sqlite::{SqliteLog, SqliteOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store = MemoryStore::new(1 << 20);
     let (ill, well) = (support::upstream(503).await, support::upstream(200).await);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("log.db");
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(LogLayer::new(log.clone()))
         .map_response(support::notes_to_headers)
         .layer(BufferLayer::new(1 << 20))
-        .layer(CacheLayer::new(MemoryStore::new(1 << 20), support::ByBody))
+        .layer(CacheLayer::new(store.clone(), support::ByBody))
         .layer(RescueLayer::new(answer(|error: support::ClientError| {
             let body = Bytes::from(error.to_string());
             Response::builder().status(502).body(body).unwrap_or_default()
@@ -56,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
 
-    support::ask_twice(address).await;
+    support::ask_twice(address, &store).await;
     let lost = tokio::task::spawn_blocking(move || log.close(Duration::from_secs(5))).await?;
     assert_eq!(lost, 0);
     support::show_log(&path);

@@ -22,6 +22,7 @@ use unigate_layers::sqlite::{SqliteLog, SqliteOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store = MemoryStore::new(1 << 20);
     let (ill, well) = (support::upstream(503).await, support::upstream(200).await);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("log.db");
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut service = ServiceBuilder::new()
         .layer(LogLayer::new(log.clone()))
         .layer(BufferLayer::new(1 << 20))
-        .layer(CacheLayer::new(MemoryStore::new(1 << 20), support::ByBody))
+        .layer(CacheLayer::new(store.clone(), support::ByBody))
         .layer(RescueLayer::new(answer(|error: support::ClientError| {
             let body = Bytes::from(error.to_string());
             Response::builder().status(502).body(body).unwrap_or_default()
@@ -48,8 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (head, body) = support::notes_to_headers(response).into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         support::check(&head, &body, expected);
-        // The write is off the client's path; let it happen before asking again.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        support::kept(&store).await;
     }
 
     let lost = tokio::task::spawn_blocking(move || log.close(Duration::from_secs(5))).await?;

@@ -9,9 +9,6 @@ use tokio::runtime::{Builder, Runtime};
 
 pub(super) fn run(loaded: Loaded) -> Result<(), Failure> {
     messages::start(&loaded.config.log)?;
-    for note in &loaded.notes {
-        tracing::warn!(%note, "configuration");
-    }
     let runtime = runtime()?;
     runtime.block_on(run::run(loaded)).map_err(|error| match error {
         StartError::Config(_) => Failure::Usage(error.to_string()),

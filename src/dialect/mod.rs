@@ -48,6 +48,13 @@ pub enum Operation {
     Other,
 }
 
+impl Operation {
+    /// Whether a model is asked for an answer, which both dialects can say and which can be translated.
+    pub fn asks_a_model(self) -> bool {
+        matches!(self, Self::Chat | Self::Generate | Self::Embed | Self::EmbedOne)
+    }
+}
+
 /// What the client wanted, read once from a whole body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {

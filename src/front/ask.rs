@@ -76,12 +76,11 @@ where
 
 /// The log may want the text; here is the first place that has it whole.
 fn keep_prompt<B: Replay>(request: &Request<B>) {
-    const MAX_TEXT: usize = 64 * 1024;
     if let Some(record) = request.extensions().get::<Record>()
         && record.keep_prompt.get().is_some()
         && let Some(body) = request.body().bytes()
     {
-        let text = String::from_utf8_lossy(&body[..body.len().min(MAX_TEXT)]).into_owned();
+        let text = String::from_utf8_lossy(&body[..body.len().min(Record::MAX_TEXT)]).into_owned();
         let _ = record.prompt.set(text);
     }
 }

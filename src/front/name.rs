@@ -5,7 +5,7 @@
 //! `x-unigate-upstream`, `x-unigate-attempts`, `x-unigate-fallback`, `x-unigate-cache`, `Server-Timing`.
 
 use super::Front;
-use crate::record::Record;
+use crate::record::{Record, attempt_words};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use std::{
@@ -126,14 +126,7 @@ fn sign(record: &Record, cache: Option<&CacheStatus>, headers: &mut HeaderMap) {
 
 /// Attempts in one line: `ollama/llama3.1:8b 503, openai/gpt-4o-mini 200`.
 pub(crate) fn attempts_line(attempts: &[unigate_layers::notes::Attempt]) -> String {
-    let line = |attempt: &unigate_layers::notes::Attempt| match &attempt.target {
-        Some(target) => {
-            let model = target.model.as_deref().unwrap_or("*");
-            format!("{}/{model} {}", target.upstream, attempt.outcome)
-        }
-        None => attempt.outcome.to_string(),
-    };
-    attempts.iter().map(line).collect::<Vec<_>>().join(", ")
+    attempts.iter().map(|attempt| attempt_words(attempt, "")).collect::<Vec<_>>().join(", ")
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {

@@ -2,7 +2,7 @@
 
 use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, headers, upload::Upload};
 use crate::{
-    dialect::{Operation, Reply, ollama},
+    dialect::{Reply, ollama},
     error::Error,
     front::{Ask, Front},
     record::{Record, Served, now_ms},
@@ -114,12 +114,7 @@ where
     }
 
     pub(super) fn is_translatable(&self) -> bool {
-        self.pair.is_some_and(|pair| {
-            matches!(
-                pair.operation,
-                Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
-            )
-        })
+        self.pair.is_some_and(|pair| pair.operation.asks_a_model())
     }
 
     /// Path, content type and bytes as this upstream takes them.

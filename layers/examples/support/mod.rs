@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use unigate_layers::body::Replay;
 use unigate_layers::cache::{Entry, Fill, Key, Plan, Policy};
+use unigate_layers::memory::MemoryStore;
 use unigate_layers::notes::{CacheStatus, Fallbacks, Served, Target};
 use unigate_layers::retry::{Judge, Verdict};
 
@@ -145,7 +146,7 @@ pub(crate) fn notes_to_headers<R>(mut response: Response<R>) -> Response<R> {
 }
 
 /// Asks the same thing twice, shows the answers, and checks that all layers did their work.
-pub(crate) async fn ask_twice(address: SocketAddr) {
+pub(crate) async fn ask_twice(address: SocketAddr, store: &MemoryStore) {
     let client = client::<Full<Bytes>>();
     for expected in ["miss", "hit"] {
         let request = Request::post(format!("http://{address}/chat"))
@@ -156,9 +157,19 @@ pub(crate) async fn ask_twice(address: SocketAddr) {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         check(&head, &body, expected);
-        // The write is off the client's path; let it happen before asking again.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        kept(store).await;
     }
+}
+
+/// Waits until an answer is kept: it is written beside the client's path, a moment after it was given.
+pub(crate) async fn kept(store: &MemoryStore) {
+    let kept = async {
+        while store.is_empty() {
+            tokio::task::yield_now().await;
+            store.settle();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), kept).await.unwrap();
 }
 
 /// Shows an answer, and checks that all layers did their work.

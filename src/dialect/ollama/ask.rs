@@ -14,10 +14,7 @@ pub(super) fn ask(operation: Operation, body: &[u8]) -> Result<Ask, Error> {
     let scan = ask::scan(body, named)?;
     let filled = |name: &std::borrow::Cow<'_, str>| !name.is_empty();
     let model = scan.model.filter(filled).or(scan.name.filter(filled));
-    let required = matches!(
-        operation,
-        Operation::Chat | Operation::Generate | Operation::Embed | Operation::EmbedOne
-    );
+    let required = operation.asks_a_model();
     if required && model.is_none() {
         return Err(Error::BadRequest("model is required".into()));
     }
