@@ -252,8 +252,7 @@ fn convert(
         id: Uuid::new_v4().simple().to_string().into(),
         created_ms: now_ms(),
         model: meta.model.as_deref().or(ask.model.as_deref())?.into(),
-        usage: wishes.usage,
-        base64: wishes.base64,
+        wishes,
     };
     let whole = if meta.streamed {
         translate::unstream(front.dialect, operation, body, &reply)?
@@ -281,7 +280,7 @@ fn with_usage(
     let Answer::Said(mut said) = front.dialect.read_answer(operation, &whole).ok()? else {
         return Some(whole);
     };
-    said.usage = Usage { prompt: meta.prompt, completion: meta.completion };
+    said.usage = Usage { prompt: meta.prompt, completion: meta.completion, ..said.usage };
     front.dialect.write_answer(operation, Answer::Said(said), reply, reply.created_ms).ok()
 }
 

@@ -122,7 +122,7 @@ where
         if self.prompts {
             let _ = record.keep_prompt.set(());
         }
-        let front = Front::name(request.method(), request.uri().path());
+        let front = Front::name(request.method(), request.uri().path(), request.headers());
         let text = |name: &str| {
             let value = request.headers().get(name)?.to_str().ok()?;
             Some(value.chars().take(200).collect::<String>())

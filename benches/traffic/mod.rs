@@ -115,13 +115,9 @@ pub(crate) fn flow(
     strip_usage: bool,
 ) -> Flow {
     let pair = Pair { client, upstream, operation: Operation::Chat };
-    let reply = Reply {
-        id: "0123456789abcdef01234567".into(),
-        created_ms: 1_785_000_000_000,
-        model: "auto".into(),
-        usage: true,
-        base64: false,
-    };
+    let id = "0123456789abcdef01234567".into();
+    let wishes = Wishes { usage: true, ..Wishes::default() };
+    let reply = Reply { wishes, ..Reply::new(id, 1_785_000_000_000, "auto".into()) };
     pair.flow(&reply, strip_usage)
 }
 
