@@ -362,10 +362,9 @@ impl Think {
     pub fn effort(self) -> Option<Effort> {
         match self {
             Self::Off => None,
-            Self::On => Some(Effort::Medium),
             Self::Effort(effort) => Some(effort),
             Self::Budget(..4096) => Some(Effort::Low),
-            Self::Budget(..16384) => Some(Effort::Medium),
+            Self::On | Self::Budget(..16384) => Some(Effort::Medium),
             Self::Budget(_) => Some(Effort::High),
         }
     }

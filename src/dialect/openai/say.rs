@@ -282,13 +282,12 @@ impl WriteAnswer for Writer {
             Delta::Signature(seal) if self.operation == Operation::Chat => {
                 self.step(Step { seal: Some(&seal), ..Step::default() }, out);
             }
-            Delta::Signature(_) => {}
             Delta::Thinking(text) => {
                 self.step(Step { thinking: Some(&text), ..Step::default() }, out);
             }
             Delta::Tool(piece) => self.call(&piece, out),
             Delta::Finish(finish) if !self.finished => self.finish(finish, out),
-            Delta::Finish(_) => {}
+            Delta::Signature(_) | Delta::Finish(_) => {}
             Delta::Usage(usage) => self.usage = usage,
             Delta::Error(message) => return Err(message),
             Delta::End => {

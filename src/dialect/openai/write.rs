@@ -170,7 +170,7 @@ fn conversation(completion: &Completion) -> Conversation {
     Conversation {
         messages,
         format: completion.format.clone(),
-        think: completion.think.clone(),
+        think: completion.think,
         ..Conversation::default()
     }
 }
