@@ -71,6 +71,13 @@ struct Meta {
     why: String,
 }
 
+/// Headers that change what is answered, whatever the rules look at.
+const TELLING: [HeaderName; 3] = [
+    HeaderName::from_static("x-unigate-num-ctx"),
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
+];
+
 // === impl ChatKey ===
 
 impl Default for ChatKey {
@@ -158,9 +165,9 @@ impl ChatKey {
             &self.revision,
             &standing,
         ];
-        for name in self.headers.iter() {
-            parts.push(request.headers().get(name).map_or(b"", HeaderValue::as_bytes));
-        }
+        let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        parts.extend(self.headers.iter().map(header));
+        parts.extend(TELLING.iter().map(header));
         Some(Key::of(&parts))
     }
 }

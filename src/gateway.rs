@@ -78,8 +78,9 @@ where
     let one = |error: String| vec![error];
     let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
     let access = access(config)?;
-    let revision = serde_json::to_vec(&(&config.models, &config.aliases, &config.route))
-        .map_err(|error| vec![error.to_string()])?;
+    let revision =
+        serde_json::to_vec(&(&config.models, &config.aliases, &config.route, &config.translate))
+            .map_err(|error| vec![error.to_string()])?;
     let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
         .routing(&revision, router.headers())
         .standing(standing(&router, &discovery))
