@@ -8,6 +8,7 @@ mod golden;
 mod json;
 mod normal;
 mod page;
+mod round_trips;
 mod speakers;
 mod steps;
 
