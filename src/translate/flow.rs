@@ -20,9 +20,14 @@ pub struct Flow {
     reader: Box<dyn ReadAnswer>,
     way: Way,
     deltas: Vec<Delta>,
+    /// Where the next event is written; what has gone to the client is handed on, not copied.
+    room: BytesMut,
     state: State,
     now_ms: u64,
 }
+
+/// Bytes that are made ready for events at a time.
+const ROOM: usize = 4096;
 
 /// How bytes get to the client.
 #[derive(Debug)]
@@ -62,6 +67,7 @@ impl Flow {
             pair,
             way,
             deltas: Vec::new(),
+            room: BytesMut::new(),
             state: State::default(),
             now_ms: reply.created_ms,
         }
@@ -81,7 +87,7 @@ impl Flow {
             return Bytes::new();
         }
         self.now_ms = now_ms;
-        let mut out = BytesMut::new();
+        let mut out = self.room();
         // Where the bytes before those of this piece end in what is held.
         let mut passed = 0;
         if let Way::Strip { held, .. } = &mut self.way {
@@ -122,12 +128,25 @@ impl Flow {
         self.rest(bytes, out)
     }
 
+    /// Room for what this piece becomes: one allocation for many events, where there is anything to write.
+    fn room(&mut self) -> BytesMut {
+        let mut room = std::mem::take(&mut self.room);
+        if matches!(self.way, Way::Write(_)) && room.capacity() < ROOM / 4 {
+            room.reserve(ROOM);
+        }
+        room
+    }
+
     /// What goes to the client when this piece has been read.
     fn rest(&mut self, bytes: Bytes, mut out: BytesMut) -> Bytes {
         let inside = self.frames.inside();
         let over = self.over();
         match &mut self.way {
-            Way::Write(_) => out.freeze(),
+            Way::Write(_) => {
+                let written = out.split().freeze();
+                self.room = out;
+                written
+            }
             Way::Strip { held, carriage } => {
                 // Comments and blank lines need not wait for the next event.
                 if !inside && !over && !held.is_empty() {
