@@ -26,8 +26,12 @@ pub struct Provider {
     pub quirks: Quirks,
 }
 
-const PLAIN: Quirks =
-    Quirks { max_completion_tokens: false, sampling_extras: false, reasoning_effort: false };
+const PLAIN: Quirks = Quirks {
+    max_completion_tokens: false,
+    sampling_extras: false,
+    reasoning_effort: false,
+    answer_tokens: 0,
+};
 
 const LOCAL: Provider = Provider {
     name: "",

@@ -3,6 +3,7 @@
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
 mod alike;
+pub mod anthropic;
 mod ask;
 mod base64;
 mod failure;
@@ -187,11 +188,14 @@ pub struct Quirks {
     pub sampling_extras: bool,
     /// `reasoning_effort` is understood.
     pub reasoning_effort: bool,
+    /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
+    pub answer_tokens: u64,
 }
 
-/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`] and [`openai::OPENAI`].
+/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],
+/// [`openai::OPENAI`] and [`anthropic::ANTHROPIC`].
 pub trait Dialect: Debug + Send + Sync {
-    /// The name in configuration, logs and errors: `ollama`, `openai`.
+    /// The name in configuration, logs and errors: `ollama`, `openai`, `anthropic`.
     fn name(&self) -> &'static str;
 
     /// Which operation this method and path mean; `None` for a path that is not this dialect's.
