@@ -2,7 +2,7 @@
 
 use crate::{
     config,
-    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
 };
 
 /// A kind of upstream: one row of [`PROVIDERS`].
@@ -14,6 +14,10 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
+    /// How its credential is sent.
+    pub credential: Credential,
+    /// Headers that it wants on every request, unless the client sent them.
+    pub headers: &'static [(&'static str, &'static str)],
     /// Seconds to connect.
     pub connect_s: f64,
     /// Seconds until the first meaningful event. A local model may have to be loaded first.
@@ -24,6 +28,15 @@ pub struct Provider {
     pub total_s: f64,
     /// What it does differently from others of its dialect.
     pub quirks: Quirks,
+}
+
+/// How an upstream's credential is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// As `Authorization: Bearer <key>`.
+    Bearer,
+    /// Alone, in the header of this name, which is in lower case.
+    Header(&'static str),
 }
 
 const PLAIN: Quirks = Quirks {
@@ -37,6 +50,8 @@ const LOCAL: Provider = Provider {
     name: "",
     url: "",
     dialect: &OPENAI,
+    credential: Credential::Bearer,
+    headers: &[],
     connect_s: 3.0,
     first_byte_s: 600.0,
     idle_s: 120.0,
@@ -59,6 +74,17 @@ pub const PROVIDERS: &[Provider] = &[
         ..CLOUD
     },
     Provider { name: "openai-compatible", ..CLOUD },
+    Provider {
+        name: "anthropic",
+        url: "https://api.anthropic.com",
+        dialect: &ANTHROPIC,
+        credential: Credential::Header("x-api-key"),
+        // The version whose fields are written here; newer ones have no temperature.
+        headers: &[("anthropic-version", "2023-06-01")],
+        // It tells of itself with pings, but a long prompt is read before the first of them.
+        first_byte_s: 600.0,
+        ..CLOUD
+    },
     Provider {
         name: "vllm",
         url: "http://127.0.0.1:8000/v1",
@@ -137,9 +163,10 @@ impl Provider {
     ) -> &'static dyn Dialect {
         match operation {
             Operation::Chat | Operation::Generate | Operation::Embed => {
-                chat.unwrap_or(self.dialect)
+                chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
             }
-            Operation::EmbedOne => self.dialect,
+            // No Ollama counts tokens.
+            Operation::EmbedOne | Operation::Count => self.dialect,
             _ if self.name == "ollama" => client,
             _ => self.dialect,
         }
@@ -169,5 +196,13 @@ mod tests {
         assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
         assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
         assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
+        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Chat, None).name(), "ollama");
+        assert_eq!(
+            ollama.speaks(&ANTHROPIC, Operation::Chat, Some(&ANTHROPIC)).name(),
+            "anthropic"
+        );
+        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Count, Some(&ANTHROPIC)).name(), "ollama");
+        // It has no vectors.
+        assert_eq!(ollama.speaks(&OPENAI, Operation::Embed, Some(&ANTHROPIC)).name(), "ollama");
     }
 }

@@ -307,6 +307,13 @@ pub trait Dialect: Debug + Send + Sync {
     fn writer(&self, operation: Operation, reply: &Reply) -> Box<dyn WriteAnswer>;
 }
 
+/// The dialect of that name; `None` for a name that is none's.
+pub fn named(name: &str) -> Option<&'static dyn Dialect> {
+    let known: [&'static dyn Dialect; 3] =
+        [&ollama::OLLAMA, &openai::OPENAI, &anthropic::ANTHROPIC];
+    known.into_iter().find(|dialect| dialect.name() == name)
+}
+
 /// What the client wants to see of the answer's form. All absent by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {

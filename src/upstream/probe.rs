@@ -4,13 +4,11 @@ use super::{
     Address,
     body::reason,
     connect::{self, Http},
+    headers,
 };
-use crate::config;
+use crate::{config, provider::Provider};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
-    header::{AUTHORIZATION, VIA},
-};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header::VIA};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -24,6 +22,7 @@ pub struct Probe {
 struct Asked {
     address: Address,
     key: Option<HeaderValue>,
+    provider: &'static Provider,
     http: Http<Full<Bytes>>,
 }
 
@@ -52,8 +51,9 @@ impl Probe {
             let key = upstream.key.as_ref().and_then(|key| key.read().ok());
             let secure = address.scheme == http::uri::Scheme::HTTPS;
             let http = connect::client(DEADLINE, secure);
-            let key = key.and_then(|key| super::bearer(key.expose()).ok());
-            Some(Asked { address, key, http })
+            let provider = Provider::of(name, upstream).ok()?;
+            let key = key.and_then(|key| super::credential(provider, key.expose()).ok());
+            Some(Asked { address, key, provider, http })
         };
         let known = config.upstream.iter();
         let known = known
@@ -78,7 +78,10 @@ impl Probe {
         let at = &asked.address;
         let mut request = Request::get(at.url(path)).header(VIA, &self.via);
         if let Some(key) = &asked.key {
-            request = request.header(AUTHORIZATION, key.clone());
+            request = request.header(headers::credential(asked.provider.credential), key.clone());
+        }
+        for (name, value) in asked.provider.headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Full::default());
         let request = request.map_err(|error| Silence { why: error.to_string(), status: None })?;
