@@ -33,7 +33,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, Uri, request,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, request,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Body;
@@ -80,7 +80,7 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     address: Address,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
     limit: usize,
     places: Option<Arc<Semaphore>>,
@@ -213,7 +213,7 @@ where
         };
         let key = match &config.key {
             None => None,
-            Some(key) => Some(bearer(key.read()?.expose())?),
+            Some(key) => Some(provider.credential.header(key.read()?.expose())?),
         };
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
@@ -281,11 +281,4 @@ where
 /// Whether this process has forwarded the request already.
 fn came_back(headers: &HeaderMap, instance: &HeaderValue) -> bool {
     headers.get_all(http::header::VIA).iter().any(|via| via == instance)
-}
-
-fn bearer(key: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-        .map_err(|_| "the key has characters that no header can carry".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -91,10 +91,11 @@ where
         let upstream = self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
-        if let Some(key) = &upstream.key
+        if let Some((name, key)) = &upstream.key
             && !head.headers.contains_key(AUTHORIZATION)
+            && !head.headers.contains_key(name)
         {
-            head.headers.insert(AUTHORIZATION, key.clone());
+            head.headers.insert(name, key.clone());
         }
         let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;

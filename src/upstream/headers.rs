@@ -15,10 +15,12 @@ const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
-const OURS: [&str; 10] = [
+const OURS: [&str; 12] = [
     NUM_CTX,
     KEEP_ALIVE,
     "x-api-key",
+    "api-key",
+    "x-goog-api-key",
     "x-gateway-key",
     "keep-alive",
     "proxy-connection",
@@ -41,7 +43,7 @@ pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &
         headers.remove(AUTHORIZATION);
     }
     for name in OURS {
-        if !(forward_client_key && name == "x-api-key") {
+        if !(forward_client_key && name.ends_with("api-key")) {
             headers.remove(name);
         }
     }
@@ -115,6 +117,7 @@ mod tests {
         let mut seen = headers(&[
             ("authorization", "Bearer secret"),
             ("x-api-key", "secret"),
+            ("api-key", "secret"),
             ("x-gateway-key", "secret"),
             ("cookie", "session=1"),
             ("origin", "http://localhost"),
