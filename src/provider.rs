@@ -4,6 +4,16 @@ use crate::{
     config,
     dialect::{Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
 };
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+
+/// How a credential travels to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// As `Authorization: Bearer …`.
+    Bearer,
+    /// Bare, in the header of this name, in lower case.
+    Header(&'static str),
+}
 
 /// A kind of upstream: one row of [`PROVIDERS`].
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +24,7 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
-    /// How its credential is sent.
+    /// How it wants to be told the key.
     pub credential: Credential,
     /// Headers that it wants on every request, unless the client sent them.
     pub headers: &'static [(&'static str, &'static str)],
@@ -28,15 +38,6 @@ pub struct Provider {
     pub total_s: f64,
     /// What it does differently from others of its dialect.
     pub quirks: Quirks,
-}
-
-/// How an upstream's credential is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// As `Authorization: Bearer <key>`.
-    Bearer,
-    /// Alone, in the header of this name, which is in lower case.
-    Header(&'static str),
 }
 
 const PLAIN: Quirks = Quirks {
@@ -116,6 +117,27 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
     Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
 ];
+
+// === impl Credential ===
+
+impl Credential {
+    /// The header that carries this key.
+    ///
+    /// # Errors
+    /// The reason, for a key that no header can carry.
+    pub fn header(self, key: &str) -> Result<(HeaderName, HeaderValue), String> {
+        let (name, value) = match self {
+            Self::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))),
+            Self::Header(name) => (HeaderName::from_static(name), HeaderValue::try_from(key)),
+        };
+        let mut value =
+            value.map_err(|_| "the key has characters that no header can carry".to_owned())?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
+// === impl Provider ===
 
 impl Provider {
     /// The row of that name.

@@ -28,7 +28,7 @@ use crate::{
     dialect::{self, Dialect, Quirks},
     error::Error,
     front::{Ask, Front, Refusal},
-    provider::{Credential, Provider},
+    provider::Provider,
     translate::Known,
 };
 use bytes::Bytes;
@@ -80,8 +80,7 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     address: Address,
-    key: Option<HeaderValue>,
-    key_header: HeaderName,
+    key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
     limit: usize,
     places: Option<Arc<Semaphore>>,
@@ -215,7 +214,7 @@ where
         };
         let key = match &config.key {
             None => None,
-            Some(key) => Some(credential(provider, key.read()?.expose())?),
+            Some(key) => Some(provider.credential.header(key.read()?.expose())?),
         };
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
@@ -229,7 +228,6 @@ where
             chat,
             address,
             key,
-            key_header: headers::credential(provider.credential),
             forward_client_key: config.forward_client_key,
             limit,
             places: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
@@ -284,16 +282,4 @@ where
 /// Whether this process has forwarded the request already.
 fn came_back(headers: &HeaderMap, instance: &HeaderValue) -> bool {
     headers.get_all(http::header::VIA).iter().any(|via| via == instance)
-}
-
-/// The credential as its header says it.
-fn credential(provider: &Provider, key: &str) -> Result<HeaderValue, String> {
-    let value = match provider.credential {
-        Credential::Bearer => HeaderValue::try_from(format!("Bearer {key}")),
-        Credential::Header(_) => HeaderValue::try_from(key),
-    };
-    let mut value =
-        value.map_err(|_| "the key has characters that no header can carry".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -100,12 +100,11 @@ where
         let spoken = self.pair.map_or(upstream.provider.dialect, |pair| pair.upstream).name();
         headers::suit(&mut head.headers, upstream.provider, client, spoken);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
-        let brought = |name| head.headers.contains_key(name);
-        if let Some(key) = &upstream.key
-            && !brought(&AUTHORIZATION)
-            && !brought(&upstream.key_header)
+        if let Some((name, key)) = &upstream.key
+            && !head.headers.contains_key(AUTHORIZATION)
+            && !head.headers.contains_key(name)
         {
-            head.headers.insert(upstream.key_header.clone(), key.clone());
+            head.headers.insert(name, key.clone());
         }
         let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;

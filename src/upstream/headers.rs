@@ -18,10 +18,12 @@ const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
-const OURS: [&str; 10] = [
+const OURS: [&str; 12] = [
     NUM_CTX,
     KEEP_ALIVE,
     API_KEY,
+    "api-key",
+    "x-goog-api-key",
     "x-gateway-key",
     "keep-alive",
     "proxy-connection",
@@ -44,20 +46,12 @@ pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &
         headers.remove(AUTHORIZATION);
     }
     for name in OURS {
-        if !(forward_client_key && name == API_KEY) {
+        if !(forward_client_key && name.ends_with("api-key")) {
             headers.remove(name);
         }
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.append(VIA, via.clone());
-}
-
-/// The header of a credential.
-pub(super) fn credential(credential: Credential) -> HeaderName {
-    match credential {
-        Credential::Bearer => AUTHORIZATION,
-        Credential::Header(name) => HeaderName::from_static(name),
-    }
 }
 
 /// Suits what [`outgoing`] left to the upstream: a client's credential stands where this one looks for it, what it
@@ -165,6 +159,7 @@ mod tests {
         let mut seen = headers(&[
             ("authorization", "Bearer secret"),
             ("x-api-key", "secret"),
+            ("api-key", "secret"),
             ("x-gateway-key", "secret"),
             ("cookie", "session=1"),
             ("origin", "http://localhost"),

@@ -4,11 +4,10 @@ use super::{
     Address,
     body::reason,
     connect::{self, Http},
-    headers,
 };
 use crate::{config, provider::Provider};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header::VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header::VIA};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -21,7 +20,7 @@ pub struct Probe {
 
 struct Asked {
     address: Address,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
     provider: &'static Provider,
     http: Http<Full<Bytes>>,
 }
@@ -52,7 +51,7 @@ impl Probe {
             let secure = address.scheme == http::uri::Scheme::HTTPS;
             let http = connect::client(DEADLINE, secure);
             let provider = Provider::of(name, upstream).ok()?;
-            let key = key.and_then(|key| super::credential(provider, key.expose()).ok());
+            let key = key.and_then(|key| provider.credential.header(key.expose()).ok());
             Some(Asked { address, key, provider, http })
         };
         let known = config.upstream.iter();
@@ -77,8 +76,8 @@ impl Probe {
         let asked = self.known.get(upstream).ok_or_else(unknown)?;
         let at = &asked.address;
         let mut request = Request::get(at.url(path)).header(VIA, &self.via);
-        if let Some(key) = &asked.key {
-            request = request.header(headers::credential(asked.provider.credential), key.clone());
+        if let Some((name, key)) = &asked.key {
+            request = request.header(name, key.clone());
         }
         for (name, value) in asked.provider.headers {
             request = request.header(*name, *value);
