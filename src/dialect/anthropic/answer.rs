@@ -165,6 +165,8 @@ impl Reader {
             "message_stop" => out
                 .push(Delta::Error("the upstream ended the stream without an answer in it".into())),
             "error" => out.push(Delta::Error(error(event.error))),
+            // Not Anthropic's, but that of a proxy before it.
+            "" if event.error.is_some() => out.push(Delta::Error(error(event.error))),
             // `ping`, and what is not known yet.
             _ => {}
         }
