@@ -89,8 +89,10 @@ where
             Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
             Outgoing::Estimated(bytes) => {
                 let mut response = self.local(bytes);
-                let warning = HeaderValue::from_static("input_tokens is an estimate");
+                const WARNING: &str = "input_tokens is an estimate";
+                let warning = HeaderValue::from_static(WARNING);
                 response.headers_mut().insert("x-unigate-warning", warning);
+                self.record.warn(Some(WARNING.into()));
                 return Ok(response);
             }
         };
