@@ -126,12 +126,12 @@ pub fn render(front: Front, record: Option<&Record>, error: &Error) -> Response<
 mod tests {
     use super::*;
 
-    fn name(method: Method, path: &str, version: bool) -> (&'static str, Option<Operation>) {
+    fn name(method: &Method, path: &str, version: bool) -> (&'static str, Option<Operation>) {
         let mut headers = HeaderMap::new();
         if version {
             headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
         }
-        let front = Front::name(&method, path, &headers);
+        let front = Front::name(method, path, &headers);
         (front.dialect.name(), front.operation)
     }
 
@@ -151,7 +151,7 @@ mod tests {
             (&get, "/v1/", true, "anthropic", None),
             (&get, "/", true, "ollama", Some(Operation::Root)),
         ] {
-            let named = name(method.clone(), path, version);
+            let named = name(method, path, version);
             assert_eq!(named, (dialect, operation), "{method} {path} {version}");
         }
     }
