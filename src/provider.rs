@@ -45,6 +45,7 @@ const PLAIN: Quirks = Quirks {
     sampling_extras: false,
     reasoning_effort: false,
     answer_tokens: 0,
+    adaptive_thinking: false,
 };
 
 const LOCAL: Provider = Provider {

@@ -10,6 +10,7 @@ mod say;
 mod write;
 
 pub(crate) use count::estimate;
+pub use models::ADAPTIVE;
 
 use super::{
     Ask, Dialect, Framing, Operation, Prompt, Quirks, ReadAnswer, Reply, Unread, Wishes,

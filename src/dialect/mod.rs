@@ -198,6 +198,8 @@ pub struct Quirks {
     pub reasoning_effort: bool,
     /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
     pub answer_tokens: u64,
+    /// Anthropic's: thinking is asked for by effort alone, and a budget for it is refused.
+    pub adaptive_thinking: bool,
 }
 
 /// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],

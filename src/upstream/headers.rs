@@ -70,9 +70,15 @@ pub(super) fn suit(headers: &mut HeaderMap, provider: &Provider, client: &str, u
         }
         // Its own clients say it as they mean it: what is a key and what a token of a session are not the same.
         Credential::Header(name) if client != "anthropic" && !headers.contains_key(name) => {
-            let bearer = headers.remove(AUTHORIZATION);
-            let key = bearer.as_ref().and_then(|bearer| bearer.as_bytes().get(7..));
-            if let Some(key) = key.and_then(|key| HeaderValue::from_bytes(key).ok()) {
+            let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+                let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+                scheme
+                    .eq_ignore_ascii_case(b"bearer ")
+                    .then(|| HeaderValue::from_bytes(key).ok())?
+            });
+            if let Some(mut key) = bearer {
+                key.set_sensitive(true);
+                headers.remove(AUTHORIZATION);
                 headers.insert(HeaderName::from_static(name), key);
             }
         }

@@ -10,6 +10,9 @@ use crate::{
 use bytes::Bytes;
 use serde::Serialize;
 
+/// The capability of a model that can be told how hard to think, and not for how many tokens.
+pub const ADAPTIVE: &str = "adaptive-thinking";
+
 // Source: anthropic-python types/model_info.py. A date that is not known is "an epoch value".
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -74,6 +77,32 @@ fn one(fields: &Fields<'_>) -> Option<Model> {
         modified_s: created.unwrap_or(0),
         owner: "anthropic".into(),
         context: context.unwrap_or(0),
+        capabilities: capabilities(fields).unwrap_or_default(),
         ..Model::default()
     })
+}
+
+/// What the model can do, in Ollama's words; nothing where the upstream does not say.
+// Source: anthropic-python types/model_capabilities.py, types/thinking_types.py.
+fn capabilities(fields: &Fields<'_>) -> Option<Vec<String>> {
+    let can = fields.object("capabilities").ok()??;
+    let supported = |fields: &Fields<'_>, name: &str| {
+        let one = fields.object(name).ok()??;
+        one.bool("supported").ok()?
+    };
+    let mut list = vec!["completion".to_owned(), "tools".to_owned()];
+    if supported(&can, "image_input") == Some(true) {
+        list.push("vision".to_owned());
+    }
+    if let Some(thinking) = can.object("thinking").ok().flatten()
+        && thinking.bool("supported").ok().flatten() == Some(true)
+    {
+        list.push("thinking".to_owned());
+        let types = thinking.object("types").ok().flatten();
+        let budget = types.as_ref().and_then(|types| supported(types, "enabled"));
+        if budget == Some(false) {
+            list.push(ADAPTIVE.to_owned());
+        }
+    }
+    Some(list)
 }

@@ -42,12 +42,18 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
         native: Native::default(),
         choices: 1,
         user: match fields.object("metadata")? {
-            Some(metadata) => metadata.string("user_id")?,
+            Some(metadata) => metadata.string("user_id")?.filter(|user| user.len() <= MAX_USER),
             None => None,
         },
         dropped,
     })
 }
+
+/// Longest name of a user that is handed on. Claude Code's has 150 letters; OpenAI takes 64, OpenRouter 128, and both
+/// refuse the whole request for a longer one.
+///
+/// Source: bifrost pull request 1000, claude-code-provider-proxy pull request 11.
+const MAX_USER: usize = 64;
 
 /// The API's own words for a field that is missing.
 fn required(name: &str) -> Error {

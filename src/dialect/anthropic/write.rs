@@ -68,7 +68,10 @@ struct Chosen<'a> {
 
 #[derive(Serialize)]
 struct OutputConfig<'a> {
-    format: Shape<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Shape<'a>>,
 }
 
 #[derive(Serialize)]
@@ -129,9 +132,16 @@ fn chat(
     }
     let thinks = plan.thinking.is_some_and(think::Thinking::is_on);
     let chosen = sampling(&request.sampling, thinks, dropped);
-    if matches!(conversation.format, Some(Format::Json)) {
-        dropped.push("format");
-    }
+    let format = match &conversation.format {
+        Some(Format::Schema(schema)) => {
+            Some(Shape { r#type: "json_schema", schema: &schema.schema })
+        }
+        Some(Format::Json) => {
+            dropped.push("format");
+            None
+        }
+        None => None,
+    };
     let (system, messages) = message::write(&conversation.messages)?;
     // Dropped by name, because they say how Ollama runs a model and not what it answers: keep_alive, truncate, shift,
     // and Ollama's own options.
@@ -154,12 +164,8 @@ fn chat(
             })
             .collect::<Result<_, Error>>()?,
         thinking: plan.thinking,
-        output_config: match &conversation.format {
-            Some(Format::Schema(schema)) => Some(OutputConfig {
-                format: Shape { r#type: "json_schema", schema: &schema.schema },
-            }),
-            Some(Format::Json) | None => None,
-        },
+        output_config: (format.is_some() || plan.effort.is_some())
+            .then_some(OutputConfig { effort: plan.effort, format }),
         temperature: chosen.temperature,
         top_p: chosen.top_p,
         top_k: chosen.top_k,
@@ -186,7 +192,7 @@ fn schema(parameters: Option<&RawValue>) -> Result<Cow<'_, RawValue>, Error> {
         return Ok(Cow::Borrowed(parameters));
     }
     let comma = if fields.iter().next().is_some() { "," } else { "" };
-    let rest = parameters.get().trim_start_matches('{');
+    let rest = parameters.get().strip_prefix('{').unwrap_or_default();
     written(format!(r#"{{"type":"object"{comma}{rest}"#))
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Thinking {
     Enabled { budget_tokens: u64 },
+    Adaptive,
     Disabled,
 }
 
@@ -20,6 +21,8 @@ pub(super) enum Thinking {
 pub(super) struct Plan {
     pub(super) max_tokens: u64,
     pub(super) thinking: Option<Thinking>,
+    /// How hard, for a model that is not told for how many tokens.
+    pub(super) effort: Option<&'static str>,
     /// Whether thinking was wanted, and cannot be had.
     pub(super) left_out: bool,
 }
@@ -35,7 +38,7 @@ const LEAST: u64 = 1024;
 
 impl Thinking {
     pub(super) fn is_on(self) -> bool {
-        matches!(self, Self::Enabled { .. })
+        matches!(self, Self::Enabled { .. } | Self::Adaptive)
     }
 }
 
@@ -43,11 +46,17 @@ pub(super) fn plan(request: &Request, conversation: &Conversation, quirks: Quirk
     let limit = request.sampling.max_tokens.as_ref().map(|number| number.value() as u64);
     let default = if quirks.answer_tokens == 0 { ANSWER } else { quirks.answer_tokens };
     let max_tokens = limit.unwrap_or(default);
-    let plain = |thinking, left_out| Plan { max_tokens, thinking, left_out };
+    let plain = |thinking, left_out| Plan { max_tokens, thinking, effort: None, left_out };
     let Some(think) = conversation.think else { return plain(None, false) };
     let Some(budget) = budget(think) else { return plain(Some(Thinking::Disabled), false) };
     if is_refused(conversation) {
         return plain(None, true);
+    }
+    if quirks.adaptive_thinking {
+        let room = limit.unwrap_or(max_tokens.max(budget.saturating_add(REST)));
+        // Anthropic's efforts begin with low.
+        let effort = think.effort().map(|effort| effort.max(Effort::Low).as_str());
+        return Plan { max_tokens: room, effort, ..plain(Some(Thinking::Adaptive), false) };
     }
     // The budget is a part of the limit, and some of it is for the answer.
     let (budget, max_tokens) = match limit {
@@ -59,7 +68,7 @@ pub(super) fn plan(request: &Request, conversation: &Conversation, quirks: Quirk
         None => (budget, max_tokens.max(budget.saturating_add(REST))),
     };
     let thinking = Some(Thinking::Enabled { budget_tokens: budget });
-    Plan { max_tokens, thinking, left_out: false }
+    Plan { max_tokens, ..plain(thinking, false) }
 }
 
 fn budget(think: Think) -> Option<u64> {
@@ -73,10 +82,11 @@ fn budget(think: Think) -> Option<u64> {
     })
 }
 
-/// Whether the API would refuse to think here: where a tool must be called, and where a turn of calls goes on whose own
-/// thinking is not there, or has lost its seal.
-// Source: platform.claude.com/docs, "Extended thinking with tool use": tool_choice auto or none only; "expected
-// `thinking` or `redacted_thinking`, but found `tool_use`".
+/// Whether the API would refuse to think here: where a tool must be called, and where the last turn called tools and its
+/// own thinking is not there, or has lost its seal.
+// Source: platform.claude.com/docs, "Extended thinking with tool use": tool_choice auto or none only; the API's "a final
+// `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result`
+// blocks)".
 fn is_refused(conversation: &Conversation) -> bool {
     let forced = match &conversation.tool_choice {
         Some(Choice::Required | Choice::Named(_) | Choice::Allowed { required: true, .. }) => {
@@ -84,9 +94,7 @@ fn is_refused(conversation: &Conversation) -> bool {
         }
         Some(Choice::Auto | Choice::None | Choice::Allowed { required: false, .. }) | None => false,
     };
-    // The turn goes on while nothing but results has come since.
-    let turn = conversation.messages.iter().rev().skip_while(|message| message.role == "tool");
-    let last = turn.into_iter().next().filter(|message| message.role == "assistant");
+    let last = conversation.messages.iter().rfind(|message| message.role == "assistant");
     let unsealed = last.is_some_and(|message| {
         !message.calls.is_empty() && message.signature.as_deref().unwrap_or_default().is_empty()
     });

@@ -95,11 +95,13 @@ fn sampling_is_said_in_the_words_of_the_others() {
     let all = ask(
         r#""temperature":0.5,"top_p":0.9,"top_k":5,"stop_sequences":["a"],"metadata":{"user_id":"u"},"stream":true"#,
     );
-    let openai = openai(&all);
-    assert_eq!((&openai["temperature"], &openai["top_p"]), (&json!(0.5), &json!(0.9)));
-    assert_eq!((&openai["stop"], &openai["user"]), (&json!(["a"]), &json!("u")));
-    assert_eq!((&openai["max_tokens"], &openai["stream"]), (&json!(100), &json!(true)));
+    let heard = openai(&all);
+    assert_eq!((&heard["temperature"], &heard["top_p"]), (&json!(0.5), &json!(0.9)));
+    assert_eq!((&heard["stop"], &heard["user"]), (&json!(["a"]), &json!("u")));
+    assert_eq!((&heard["max_tokens"], &heard["stream"]), (&json!(100), &json!(true)));
     assert_eq!(dropped(front(&OPENAI), &all), ["top_k"]);
+    let long = ask(&format!(r#""metadata":{{"user_id":"{}"}}"#, "u".repeat(65)));
+    assert_eq!(openai(&long).get("user"), None);
     assert_eq!(ollama(&all)["options"]["top_k"], 5);
     assert_eq!(dropped(front(&OLLAMA), &all), [""; 0]);
 }

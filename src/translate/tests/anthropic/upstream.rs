@@ -181,6 +181,28 @@ fn thinking_has_a_budget_below_the_limit() {
 }
 
 #[test]
+fn a_model_that_takes_no_budget_is_told_how_hard_to_think() {
+    let list = br#"{"data":[{"id":"claude-y","capabilities":{"image_input":{"supported":true},
+        "thinking":{"supported":true,"types":{"enabled":{"supported":false},"adaptive":{"supported":true}}}}},
+        {"id":"claude-z","capabilities":{"thinking":{"supported":false}}}]}"#;
+    let models = ANTHROPIC.read_models(list).unwrap();
+    let ask = |model: usize| {
+        let model = Known { capabilities: models[model].capabilities.clone(), context: 0 };
+        let body = Bytes::from(ask(r#""reasoning_effort":"minimal","temperature":0.5"#));
+        let aim = Aim { model, ..Aim::default() };
+        let out = before(&OPENAI).request(&body, &aim).unwrap();
+        (serde_json::from_slice::<Value>(&out.body).unwrap(), out.dropped)
+    };
+    let (sent, dropped) = ask(0);
+    assert_eq!(sent["thinking"], json!({"type":"adaptive"}));
+    assert_eq!(sent["output_config"], json!({"effort":"low"}));
+    assert_eq!(dropped, ["temperature"]);
+    let (sent, dropped) = ask(1);
+    assert_eq!(sent.get("thinking"), None);
+    assert_eq!(dropped, ["think"]);
+}
+
+#[test]
 fn thoughts_go_back_with_their_seal_or_not_at_all() {
     let turn = |extra: &str| {
         with(&format!(

@@ -5,6 +5,7 @@ const FULL: Quirks = Quirks {
     sampling_extras: true,
     reasoning_effort: true,
     answer_tokens: 0,
+    adaptive_thinking: false,
 };
 
 fn outgoing(operation: Operation, quirks: Quirks, body: &str) -> (Value, Outgoing) {
