@@ -161,6 +161,11 @@ impl ChatKey {
         for name in self.headers.iter() {
             parts.push(request.headers().get(name).map_or(b"", HeaderValue::as_bytes));
         }
+        // What Anthropic's clients try out they name in a header, and it changes the answer.
+        if front.dialect.name() == "anthropic" {
+            let betas = request.headers().get_all("anthropic-beta");
+            parts.extend(betas.iter().map(HeaderValue::as_bytes));
+        }
         Some(Key::of(&parts))
     }
 }
@@ -289,7 +294,7 @@ fn tell(record: &Record, meta: &Meta) {
     let _ = record
         .route
         .set(Decision { rule: meta.rule.as_str().into(), why: meta.why.as_str().into() });
-    let dialect = if meta.dialect == "ollama" { "ollama" } else { "openai" };
+    let dialect = dialect::named(&meta.dialect).map_or("", dialect::Dialect::name);
     record.replay(Served {
         upstream: meta.upstream.as_str().into(),
         model: meta.model.as_deref().map(Into::into),

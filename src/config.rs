@@ -91,14 +91,15 @@ pub struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// What kind it is: `ollama`, `openai`, `vllm`, `llamacpp`, `groq`, `openrouter`, `lmstudio`, `together`,
+    /// What kind it is: `ollama`, `openai`, `anthropic`, `vllm`, `llamacpp`, `groq`, `openrouter`, `lmstudio`, `together`,
     /// `mistral`, `deepseek`. Default when absent or empty: the upstream's own name.
     pub provider: String,
     /// Base address, `http://` or `https://`. Default when absent: the provider's own.
     pub url: Option<String>,
     /// The credential, as a reference to where it stands. Default: none is sent.
     pub key: Option<SecretRef>,
-    /// The dialect to speak for chat, generate and embed: `ollama` or `openai`. Default when absent: the provider's first.
+    /// The dialect to speak for chat, generate and embed: `ollama`, `openai` or `anthropic`. Default when absent, and for
+    /// what it has no form for: the provider's first.
     pub chat: Option<String>,
     /// The models it serves: a list for upstreams that cannot list theirs, a filter for those that can. Default: all.
     pub models: Vec<String>,

@@ -198,6 +198,7 @@ fn is_read(head: &request::Parts) -> bool {
             | Operation::Generate
             | Operation::Embed
             | Operation::EmbedOne
+            | Operation::Count
             | Operation::Model
             | Operation::Pull
             | Operation::Manage,

@@ -8,7 +8,7 @@ pub use kept::{complete, restream, unstream};
 
 use crate::{
     chat::{self, Answer, Finish, Native, Think},
-    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage},
+    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -133,7 +133,10 @@ impl Pair {
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
         suit(&mut request, aim);
-        let written = self.upstream.write_request(&request, aim.quirks);
+        let adaptive = aim.model.capabilities.iter().any(|can| can == ADAPTIVE);
+        let adaptive_thinking = aim.quirks.adaptive_thinking || adaptive;
+        let quirks = Quirks { adaptive_thinking, ..aim.quirks };
+        let written = self.upstream.write_request(&request, quirks);
         let written = written.map_err(|error| self.named(error))?;
         if aim.strict && !written.dropped.is_empty() {
             return Err(self.named(Error::Untranslatable {

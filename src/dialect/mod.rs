@@ -3,6 +3,7 @@
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
 mod alike;
+pub mod anthropic;
 mod ask;
 mod base64;
 mod failure;
@@ -195,11 +196,16 @@ pub struct Quirks {
     pub sampling_extras: bool,
     /// `reasoning_effort` is understood.
     pub reasoning_effort: bool,
+    /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
+    pub answer_tokens: u64,
+    /// Anthropic's: thinking is asked for by effort alone, and a budget for it is refused.
+    pub adaptive_thinking: bool,
 }
 
-/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`] and [`openai::OPENAI`].
+/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],
+/// [`openai::OPENAI`] and [`anthropic::ANTHROPIC`].
 pub trait Dialect: Debug + Send + Sync {
-    /// The name in configuration, logs and errors: `ollama`, `openai`.
+    /// The name in configuration, logs and errors: `ollama`, `openai`, `anthropic`.
     fn name(&self) -> &'static str;
 
     /// Which operation this method and path mean; `None` for a path that is not this dialect's.
@@ -309,6 +315,13 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// Writes a stream, event by event.
     fn writer(&self, operation: Operation, reply: &Reply) -> Box<dyn WriteAnswer>;
+}
+
+/// The dialect of that name; `None` for a name that is none's.
+pub fn named(name: &str) -> Option<&'static dyn Dialect> {
+    let known: [&'static dyn Dialect; 3] =
+        [&ollama::OLLAMA, &openai::OPENAI, &anthropic::ANTHROPIC];
+    known.into_iter().find(|dialect| dialect.name() == name)
 }
 
 /// What the client wants to see of the answer's form. All absent by default.

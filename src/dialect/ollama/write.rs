@@ -251,7 +251,7 @@ fn said<'a>(message: &'a Message, before: &'a [Message]) -> Result<Said<'a>, Err
         calls.find(|call| call.id.as_deref() == Some(id)).map(|call| call.name.as_str())
     };
     let calls = message.calls.iter().enumerate();
-    let (mut content, mut images) = (message.text(), Vec::new());
+    let (mut content, mut images) = (alike::told(message), Vec::new());
     for media in message.media() {
         match (&media.source, media.mime) {
             // Text is text, though it comes as a file.

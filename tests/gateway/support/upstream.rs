@@ -135,6 +135,41 @@ impl Script {
             "usage": { "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7 } }))
     }
 
+    /// What Anthropic streams for these words, each event a frame of its own.
+    pub(crate) fn blocks(words: &[&str]) -> Self {
+        let mut events = vec![
+            json!({ "type": "message_start", "message": { "id": "msg_up", "type": "message",
+                "role": "assistant", "model": "claude-x", "content": [], "stop_reason": null,
+                "stop_sequence": null, "usage": { "input_tokens": 4, "output_tokens": 1,
+                "cache_read_input_tokens": 3 } } }),
+            json!({ "type": "content_block_start", "index": 0,
+                "content_block": { "type": "text", "text": "" } }),
+            json!({ "type": "ping" }),
+        ];
+        events.extend(words.iter().map(|word| {
+            json!({ "type": "content_block_delta", "index": 0,
+                "delta": { "type": "text_delta", "text": word } })
+        }));
+        events.push(json!({ "type": "content_block_stop", "index": 0 }));
+        events.push(json!({ "type": "message_delta", "usage": { "output_tokens": 2 },
+            "delta": { "stop_reason": "end_turn", "stop_sequence": null } }));
+        events.push(json!({ "type": "message_stop" }));
+        let frame = |event: &Value| {
+            let name = event["type"].as_str().unwrap();
+            Step::Data(format!("event: {name}\ndata: {event}\n\n").into())
+        };
+        let steps = events.iter().map(frame).collect();
+        Self { steps, ..Self::new("text/event-stream; charset=utf-8", "") }
+    }
+
+    /// What Anthropic answers, unstreamed.
+    pub(crate) fn message(text: &str) -> Self {
+        Self::json(&json!({ "id": "msg_up", "type": "message", "role": "assistant",
+            "model": "claude-x", "content": [{ "type": "text", "text": text }],
+            "stop_reason": "end_turn", "stop_sequence": null,
+            "usage": { "input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 3 } }))
+    }
+
     /// The same, up to step `keep`, and then something else.
     pub(crate) fn then(mut self, keep: usize, step: Step) -> Self {
         self.steps.truncate(keep);
@@ -264,6 +299,15 @@ async fn answer(
         ("/v1/models", Method::GET) => {
             let model = |name: &&str| json!({ "id": name, "object": "model", "created": 7 });
             Script::json(&json!({ "data": models.iter().map(model).collect::<Vec<_>>() }))
+        }
+        // As Anthropic's SDK and this gateway ask it.
+        ("/v1/models?limit=1000", Method::GET) => {
+            let model = |name: &&str| {
+                json!({ "type": "model", "id": name, "display_name": name,
+                    "created_at": "2026-01-01T00:00:00Z" })
+            };
+            let list: Vec<Value> = models.iter().map(model).collect();
+            Script::json(&json!({ "data": list, "has_more": false }))
         }
         _ => {
             let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
