@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use unigate::{
-    dialect::{Dialect, Operation, Reply, openai::OPENAI},
+    dialect::{Dialect, Operation, Reply, Wishes, openai::OPENAI},
     front::Front,
     translate::{Flow, Pair},
 };
@@ -62,7 +62,8 @@ pub(crate) fn asked<B: From<Bytes>>(kb: usize) -> Request<B> {
     let path = "/v1/chat/completions";
     let ask = OPENAI.ask(Operation::Chat, &body).expect("a valid request");
     let mut request = Request::new(B::from(body));
-    request.extensions_mut().insert(Front::name(&Method::POST, path));
+    let front = Front::name(&Method::POST, path, request.headers());
+    request.extensions_mut().insert(front);
     request.extensions_mut().insert(ask);
     request
 }

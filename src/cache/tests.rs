@@ -144,8 +144,7 @@ fn usage_that_the_bytes_do_not_show_is_told_to_who_asks_for_it() {
     let streamed = OPENAI.restream(Operation::Chat, whole, &reply).unwrap();
     let meta = Meta {
         streamed: true,
-        prompt: Some(3),
-        completion: Some(4),
+        tokens: Usage { prompt: Some(3), completion: Some(4), ..Usage::default() },
         model: Some("m".into()),
         ..Meta::default()
     };

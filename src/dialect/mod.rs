@@ -18,6 +18,7 @@ pub(crate) use json::compact;
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use std::{fmt::Debug, sync::Arc};
 
 /// What a request wants done, whatever the dialect it says so in.
@@ -127,7 +128,7 @@ impl Framing {
 }
 
 /// Tokens as the upstream counted them. `None` where it did not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt: Option<u64>,
@@ -139,6 +140,13 @@ pub struct Usage {
     pub written: Option<u64>,
     /// Tokens of the answer, and counted there, that were thinking.
     pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Whether anything was counted at all.
+    pub fn is_known(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// What an answer in the client's dialect is to say of itself; made once for each attempt.

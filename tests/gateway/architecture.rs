@@ -10,7 +10,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("intent", &[]),
     ("pick", &[]),
-    ("record", &[]),
+    ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
