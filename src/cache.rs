@@ -253,12 +253,9 @@ fn convert(
     body: &Bytes,
 ) -> Option<Bytes> {
     let operation = front.operation?;
-    let reply = Reply {
-        id: Uuid::new_v4().simple().to_string().into(),
-        created_ms: now_ms(),
-        model: meta.model.as_deref().or(ask.model.as_deref())?.into(),
-        wishes,
-    };
+    let model = meta.model.as_deref().or(ask.model.as_deref())?.into();
+    let id = Uuid::new_v4().simple().to_string().into();
+    let reply = Reply { wishes, ..Reply::new(id, now_ms(), model) };
     let whole = if meta.streamed {
         translate::unstream(front.dialect, operation, body, &reply)?
     } else {

@@ -71,6 +71,13 @@ pub enum Error {
         /// What came instead.
         why: String,
     },
+    /// The model was to call a function, and did not.
+    NoCall {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// What came instead.
+        why: String,
+    },
     /// Nothing meaningful came in time.
     FirstByteTimeout {
         /// The upstream's name in the configuration.
@@ -149,9 +156,10 @@ impl Error {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Connect { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken { .. } | Self::Incomplete { .. } | Self::NotUnderstood { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Broken { .. }
+            | Self::Incomplete { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NoCall { .. } => StatusCode::BAD_GATEWAY,
             Self::Reported { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::FirstByteTimeout { .. } | Self::Idle { .. } | Self::TotalTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -178,6 +186,7 @@ impl Error {
             Self::Incomplete { .. } => "upstream_incomplete",
             Self::Reported { .. } => "upstream_error",
             Self::NotUnderstood { .. } => "upstream_not_understood",
+            Self::NoCall { .. } => "no_function_call",
             Self::FirstByteTimeout { .. } => "first_byte_timeout",
             Self::Idle { .. } => "idle_timeout",
             Self::TotalTimeout { .. } => "total_timeout",
@@ -204,7 +213,8 @@ impl Error {
             Self::Connect { .. }
             | Self::Broken { .. }
             | Self::Incomplete { .. }
-            | Self::Reported { .. } => Again::SameTarget,
+            | Self::Reported { .. }
+            | Self::NoCall { .. } => Again::SameTarget,
             Self::Untranslatable { .. }
             | Self::Unsupported(_)
             | Self::NotUnderstood { .. }
@@ -232,6 +242,7 @@ impl Error {
             | Self::Incomplete { .. }
             | Self::Reported { .. }
             | Self::NotUnderstood { .. }
+            | Self::NoCall { .. }
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
@@ -281,6 +292,7 @@ impl fmt::Display for Error {
             Self::NotUnderstood { upstream, why } => {
                 write!(f, "{upstream} did not answer in its own dialect: {why}")
             }
+            Self::NoCall { upstream, why } => write!(f, "{upstream}: {why}"),
             Self::FirstByteTimeout { upstream, waited } => write!(
                 f,
                 "no answer from {upstream} within {} s; the model may still be loading. \

@@ -14,6 +14,8 @@ pub mod openai;
 mod time;
 mod tokens;
 
+pub(crate) use json::compact;
+
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
@@ -159,12 +161,14 @@ pub struct Reply {
     pub model: Arc<str>,
     /// What the client wants to see of the answer's form.
     pub wishes: Wishes,
+    /// Whether the upstream's text is a function call, and to be told as one; see [`Written`].
+    pub calls_as_text: bool,
 }
 
 impl Reply {
     /// For a client without wishes. `id`, `created_ms` and `model` as in the fields.
     pub fn new(id: Arc<str>, created_ms: u64, model: Arc<str>) -> Self {
-        Self { id, created_ms, model, wishes: Wishes::default() }
+        Self { id, created_ms, model, wishes: Wishes::default(), calls_as_text: false }
     }
 
     /// An id for a function call that the upstream gave none: unique, and the same for the same place.

@@ -1,6 +1,6 @@
 //! A stream on its way from the upstream to the client: translated, or passed on and watched.
 
-use super::{Pair, State};
+use super::{Pair, State, forced::Forced};
 use crate::{
     chat::Delta,
     dialect::{Framing, ReadAnswer, Reply, WriteAnswer},
@@ -18,6 +18,8 @@ pub struct Flow {
     pair: Pair,
     frames: Frames,
     reader: Box<dyn ReadAnswer>,
+    /// Where the text is a function call.
+    forced: Option<Forced>,
     way: Way,
     deltas: Vec<Delta>,
     /// Where the next event is written; what has gone to the client is handed on, not copied.
@@ -64,6 +66,7 @@ impl Flow {
                 Framing::Events => Frames::Events(Events::default()),
             },
             reader: pair.upstream.reader(pair.operation),
+            forced: (reply.calls_as_text && !pair.same()).then(Forced::default),
             pair,
             way,
             deltas: Vec::new(),
@@ -76,6 +79,15 @@ impl Flow {
     /// What has been seen so far.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The error for a fault before anything was told to the client; `None` while there is none.
+    pub fn failure(&self, upstream: &Arc<str>) -> Option<Error> {
+        let (upstream, message) = (upstream.clone(), self.state.fault.clone()?);
+        Some(match &self.forced {
+            Some(forced) if forced.failed() => Error::NoCall { upstream, why: message },
+            _ => Error::Reported { upstream, message },
+        })
     }
 
     /// Takes what came and gives what goes to the client now, which may be nothing.
@@ -256,6 +268,11 @@ impl Flow {
 
     fn apply(&mut self, out: &mut BytesMut) {
         let mut deltas = std::mem::take(&mut self.deltas);
+        if let Some(forced) = &mut self.forced {
+            let mut read = Vec::new();
+            deltas.drain(..).for_each(|delta| forced.read(delta, &mut read));
+            deltas = read;
+        }
         for delta in deltas.drain(..) {
             if self.over() {
                 break;

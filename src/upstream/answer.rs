@@ -120,10 +120,10 @@ where
                     break;
                 }
             }
-            if let Some(message) = flow.state().fault.clone()
-                && !flow.state().meaningful
+            if !flow.state().meaningful
+                && let Some(error) = flow.failure(upstream)
             {
-                return Err(Error::Reported { upstream: upstream.clone(), message });
+                return Err(error);
             }
         }
         self.first_byte();

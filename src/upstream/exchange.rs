@@ -181,6 +181,7 @@ where
         }
         let translated = pair.request(&whole, &self.aim)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
+        self.reply.calls_as_text = translated.calls_as_text;
         self.dropped = translated.dropped;
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.

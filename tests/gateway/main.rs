@@ -10,6 +10,7 @@ mod compose;
 mod config;
 mod errors;
 mod fallback;
+mod forced;
 mod log;
 mod passthrough;
 mod route;
