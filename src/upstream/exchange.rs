@@ -4,7 +4,7 @@ use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, headers, upload::Upl
 use crate::{
     dialect::{Reply, ollama},
     error::Error,
-    front::{Ask, Front},
+    front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
     translate::Pair,
 };
@@ -75,10 +75,14 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let (body, strip_usage) = match self.outgoing(&mut head, body)? {
+        let (mut body, strip_usage) = match self.outgoing(&mut head, body)? {
             Outgoing::Send { body, strip_usage } => (body, strip_usage),
             Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
         };
+        // What nothing had to change goes on as it came, compressed.
+        if let Some(encoded) = head.extensions.get::<Encoded>() {
+            encoded.restore(&mut head.headers, &mut body);
+        }
         let upstream = self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
@@ -157,7 +161,9 @@ where
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        head.headers.remove(http::header::CONTENT_ENCODING);
+        if !pair.same() {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+        }
         Ok(Outgoing::Send {
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,

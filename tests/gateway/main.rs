@@ -7,6 +7,7 @@ mod cache;
 mod cli;
 mod compose;
 mod config;
+mod decode;
 mod errors;
 mod fallback;
 mod log;
