@@ -75,7 +75,7 @@ pub struct Server {
     /// Connections at a time, 1 and up; more wait in the system's queue. Default 1024.
     pub max_connections: usize,
     /// Bytes of a request body held whole. A larger one still passes where it can, but is not routed by content,
-    /// cached, retried or translated. Default 67108864 (64 MiB).
+    /// cached, retried or translated; a compressed one that would be larger is refused. Default 67108864 (64 MiB).
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,

@@ -4,7 +4,7 @@ use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, 
 use crate::{
     dialect::{Operation, Reply, anthropic, ollama},
     error::Error,
-    front::{Ask, Front},
+    front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
     translate::{Aim, Pair},
 };
@@ -84,7 +84,7 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let (body, strip_usage) = match self.outgoing(&mut head, body)? {
+        let (mut body, strip_usage) = match self.outgoing(&mut head, body)? {
             Outgoing::Send { body, strip_usage } => (body, strip_usage),
             Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
             Outgoing::Estimated(bytes) => {
@@ -96,6 +96,10 @@ where
                 return Ok(response);
             }
         };
+        // What nothing had to change goes on as it came, compressed.
+        if let Some(encoded) = head.extensions.get::<Encoded>() {
+            encoded.restore(&mut head.headers, &mut body);
+        }
         let upstream = self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         let client = Front::of(&head.extensions).dialect.name();
@@ -186,7 +190,9 @@ where
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        head.headers.remove(http::header::CONTENT_ENCODING);
+        if !pair.same() {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+        }
         Ok(Outgoing::Send {
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,

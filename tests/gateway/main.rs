@@ -8,6 +8,7 @@ mod cache;
 mod cli;
 mod compose;
 mod config;
+mod decode;
 mod errors;
 mod fallback;
 mod forced;
