@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::fmt;
 use streams::{EVENTS, NOW, flow};
 use unigate::{
-    dialect::{Dialect, Operation, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
     provider::Provider,
     translate::{Aim, Flow, Pair},
 };
@@ -41,8 +41,8 @@ impl fmt::Display for Way {
     }
 }
 
-const CLIENTS: [&dyn Dialect; 2] = [&OPENAI, &OLLAMA];
-const UPSTREAMS: [&dyn Dialect; 2] = [&OPENAI, &OLLAMA];
+const CLIENTS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
+const UPSTREAMS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
 
 /// Every pair, those of one dialect apart.
 fn ways(same: bool) -> Vec<Way> {

@@ -5,10 +5,10 @@ mod streams;
 
 use bytes::Bytes;
 use streams::{About, EVENTS, NOW, flow, stream};
-use unigate::dialect::{Dialect, ollama::OLLAMA, openai::OPENAI};
+use unigate::dialect::{Dialect, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI};
 
-const CLIENTS: [&dyn Dialect; 2] = [&OPENAI, &OLLAMA];
-const UPSTREAMS: [&dyn Dialect; 2] = [&OPENAI, &OLLAMA];
+const CLIENTS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
+const UPSTREAMS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
 
 #[test]
 fn an_event_costs_three_allocations_at_most() {

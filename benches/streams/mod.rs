@@ -96,9 +96,7 @@ fn openai(about: About) -> Vec<Bytes> {
             "system_fingerprint": "fp_0123456789", "choices": choices, "usage": usage });
         Bytes::from(format!("data: {chunk}\n\n"))
     };
-    let choice = |delta: Value, finish: Value| {
-        json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }])
-    };
+    let choice = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]);
     let delta = |at: usize| {
         let piece = piece(about, at, EVENTS - 3);
         match about {
@@ -137,7 +135,8 @@ fn anthropic(about: About) -> Vec<Bytes> {
             (block, "thinking_delta", "thinking")
         }
         About::Call => {
-            let block = json!({ "type": "tool_use", "id": "toolu_abcdefgh", "name": "say", "input": {} });
+            let block =
+                json!({ "type": "tool_use", "id": "toolu_abcdefgh", "name": "say", "input": {} });
             (block, "input_json_delta", "partial_json")
         }
     };

@@ -69,6 +69,12 @@ const WRONG: &[Wrong] = &[
         "messages[0].tool_calls[0].function.arguments",
         r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{"}}]},{"role":"user","content":"x"}]}"#,
     ),
+    wrong(
+        "openai",
+        "a result without a call",
+        "messages[1].tool_call_id",
+        r#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c","content":"x"}]}"#,
+    ),
     wrong("ollama", "not JSON", "JSON", "{\"model\":\"m\",\"messages\":["),
     wrong(
         "ollama",
@@ -88,12 +94,7 @@ const WRONG: &[Wrong] = &[
         "format",
         r#"{"model":"m","messages":[{"role":"user","content":"x"}],"format":"yaml"}"#,
     ),
-    wrong(
-        "ollama",
-        "no role",
-        "messages[0].role",
-        r#"{"model":"m","messages":[{"content":"x"}]}"#,
-    ),
+    wrong("ollama", "no role", "messages[0].role", r#"{"model":"m","messages":[{"content":"x"}]}"#),
     wrong(
         "ollama",
         "a result without a call",
@@ -111,6 +112,62 @@ const WRONG: &[Wrong] = &[
         "an option of another type",
         "options.temperature",
         r#"{"model":"m","messages":[{"role":"user","content":"x"}],"options":{"temperature":"1"}}"#,
+    ),
+    wrong("anthropic", "not JSON", "JSON", r#"{"model":"m","max_tokens":9,"messages":["#),
+    wrong(
+        "anthropic",
+        "no limit",
+        "max_tokens",
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#,
+    ),
+    wrong("anthropic", "no messages", "messages", r#"{"model":"m","max_tokens":9}"#),
+    wrong(
+        "anthropic",
+        "wrong base64",
+        "messages[0].content[0].source",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"%%%"}}]}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "a schema that is a text",
+        "output_config.format.schema",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"output_config":{"format":{"type":"json_schema","schema":"y"}}}"#,
+    ),
+    wrong(
+        "anthropic",
+        "an unknown role",
+        "messages[0].role",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"robot","content":"x"}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "an unknown block",
+        "messages[0].content[0].type",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"hologram"}]}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "a result without a call",
+        "messages[0].content[0].tool_use_id",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"x"}]}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "two results of one call",
+        "messages[1].content[1].tool_use_id",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"x"},{"type":"tool_result","tool_use_id":"c","content":"x"}]}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "arguments that are a text",
+        "messages[0].content[0].input",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":"{}"}]},{"role":"user","content":"x"}]}"#,
+    ),
+    wrong(
+        "anthropic",
+        "a tool of Anthropic's own",
+        "tools[0].type",
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#,
     ),
 ];
 

@@ -16,6 +16,8 @@ const NOW: u64 = 1_785_000_002_000;
 pub(crate) enum Cell {
     /// It arrives.
     Good,
+    /// It arrives, though not as it was said: how.
+    Otherwise(String),
     /// It does not, or otherwise, for this reason.
     Note(String),
 }
@@ -39,11 +41,8 @@ pub(crate) fn check(
     upstream: &Speaker,
     streamed: bool,
 ) -> Result<Cell, String> {
-    let pair = Pair {
-        client: client.dialect,
-        upstream: upstream.dialect,
-        operation: feature.operation(),
-    };
+    let pair =
+        Pair { client: client.dialect, upstream: upstream.dialect, operation: feature.operation() };
     let way = Way { feature, client, upstream, streamed, pair };
     let streams = if streamed { "streamed" } else { "whole" };
     way.check().map_err(|what| {
@@ -59,23 +58,27 @@ impl Way<'_> {
         if let Some(why) = self.feature.asks(self.client) {
             return note(&format!("–: {why}"));
         }
-        if self.feature.has("request")
-            && let Cell::Note(note) = self.request()?
-        {
-            return Ok(Cell::Note(note));
+        let mut asked = Cell::Good;
+        let mut reply = self.reply();
+        if self.feature.has("request") {
+            asked = self.request(&mut reply)?;
+            if matches!(asked, Cell::Note(_)) {
+                return Ok(asked);
+            }
         }
         for kind in ["error", "models"] {
             if self.feature.has(kind) {
                 return self.other(kind);
             }
         }
-        match self.streamed || self.feature.fails {
-            true => self.answer("stream"),
-            false => self.answer("answer"),
-        }
+        let kind = if self.streamed || self.feature.fails { "stream" } else { "answer" };
+        Ok(match self.answer(kind, &reply)? {
+            Cell::Good => asked,
+            otherwise => otherwise,
+        })
     }
 
-    fn request(self) -> Result<Cell, String> {
+    fn request(self, reply: &mut Reply) -> Result<Cell, String> {
         let missing = || format!("no request.{0}.json, and no {0}.asks", self.client.name);
         let request = self.feature.said("request", self.client).ok_or_else(missing)?;
         let body = Bytes::from(self.wish(&request));
@@ -103,6 +106,7 @@ impl Way<'_> {
             }
             (Err(error), None) => return Err(error.to_string()),
         };
+        reply.calls_as_text = outgoing.calls_as_text;
         let mut dropped = outgoing.dropped.clone();
         dropped.sort_unstable();
         let mut named = asked.map(|asked| asked.dropped.clone()).unwrap_or_default();
@@ -120,7 +124,7 @@ impl Way<'_> {
         (self.upstream.request)(got).is(&(self.upstream.request)(expected))?;
         match asked {
             None => Ok(Cell::Good),
-            Some(asked) if named.is_empty() => note(&asked.why),
+            Some(asked) if named.is_empty() => Ok(Cell::Otherwise(asked.why.clone())),
             Some(asked) => note(&format!("dropped: {}; {}", named.join(", "), asked.why)),
         }
     }
@@ -140,7 +144,7 @@ impl Way<'_> {
         self.pair.reply(&self.wish(&request), id, NOW - 2000, "m".into())
     }
 
-    fn answer(self, kind: &'static str) -> Result<Cell, String> {
+    fn answer(self, kind: &'static str, reply: &Reply) -> Result<Cell, String> {
         if !self.feature.has(kind) {
             return if self.feature.has("request") {
                 Ok(Cell::Good)
@@ -159,8 +163,8 @@ impl Way<'_> {
             };
         };
         let got = match (kind, self.feature.fails) {
-            ("stream", fails) => self.stream(&body, fails)?,
-            _ => self.whole(&body)?,
+            ("stream", fails) => self.stream(&body, reply, fails)?,
+            _ => self.whole(&body, reply)?,
         };
         if self.client.is(self.upstream) {
             return match got == body || self.feature.fails && got.starts_with(&body) {
@@ -186,9 +190,9 @@ impl Way<'_> {
         (self.client.steps)(text).map_err(|error| format!("{error}\nin\n{text}"))
     }
 
-    fn whole(self, body: &[u8]) -> Result<Vec<u8>, String> {
+    fn whole(self, body: &[u8], reply: &Reply) -> Result<Vec<u8>, String> {
         let (upstream, body): (Arc<str>, _) = ("up".into(), Bytes::copy_from_slice(body));
-        let answer = self.pair.answer(&upstream, &body, &self.reply(), NOW);
+        let answer = self.pair.answer(&upstream, &body, reply, NOW);
         let (out, state) = answer.map_err(|error| error.to_string())?;
         match state.finished {
             true => Ok(out.to_vec()),
@@ -196,8 +200,8 @@ impl Way<'_> {
         }
     }
 
-    fn stream(self, body: &[u8], fails: bool) -> Result<Vec<u8>, String> {
-        let mut flow = self.pair.flow(&self.reply(), false);
+    fn stream(self, body: &[u8], reply: &Reply, fails: bool) -> Result<Vec<u8>, String> {
+        let mut flow = self.pair.flow(reply, false);
         let mut out = flow.feed(Bytes::copy_from_slice(body), NOW).to_vec();
         out.extend_from_slice(&flow.end(&"up".into(), NOW));
         let state = flow.state();
@@ -240,7 +244,8 @@ impl Way<'_> {
         let missing = || format!("no {kind}.{0}.json, and none to-{0}", self.client.name);
         let expected = self.feature.becomes(kind, self.upstream, self.client);
         let expected = Json::read(&expected.ok_or_else(missing)?)?;
-        let normal = |body| if kind == "error" { normal::error(body) } else { normal::models(body) };
+        let normal =
+            |body| if kind == "error" { normal::error(body) } else { normal::models(body) };
         normal(Json::read(&got)?).is(&normal(expected))?;
         Ok(Cell::Good)
     }

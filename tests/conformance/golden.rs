@@ -47,7 +47,7 @@ pub(crate) fn write(failed: &mut Vec<String>) -> String {
     page
 }
 
-/// The tests of each number, each as the file that has it.
+/// The tests of each number, each with the file that has it.
 fn tests() -> BTreeMap<u32, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -64,10 +64,7 @@ fn tests() -> BTreeMap<u32, Vec<String>> {
             let numbers = found[1].split('_').filter_map(|word| word.parse().ok());
             for number in numbers.filter(|number| (1..=ALL).contains(number)) {
                 let held = tests.entry(number).or_default();
-                let file = format!("`{path}`");
-                if !held.contains(&file) {
-                    held.push(file);
-                }
+                held.push(format!("`{}` in {path}", &found[0]));
             }
         }
     }

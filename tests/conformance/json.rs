@@ -22,8 +22,7 @@ pub(crate) enum Json {
 const ANY: &str = "<any>";
 
 /// Below these keys the order of the keys is part of what is said.
-const ORDERED: [&str; 6] =
-    ["arguments", "input", "parameters", "input_schema", "schema", "format"];
+const ORDERED: [&str; 6] = ["arguments", "input", "parameters", "input_schema", "schema", "format"];
 
 /// A list of them, and a schema with a name, are the dialect's own.
 fn keeps_order(key: &str, value: &Json) -> bool {

@@ -6,7 +6,8 @@ use crate::json::Json;
 /// Tokens, without counts of nothing.
 pub(crate) fn counts(usage: &Json) -> Json {
     let Json::Object(fields) = usage else { return usage.clone() };
-    let kept = ["prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"];
+    let kept =
+        ["prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"];
     let fields = fields.iter().filter_map(|(name, value)| match value {
         Json::Object(_) => {
             let inner = counts(value);

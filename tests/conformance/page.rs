@@ -11,7 +11,7 @@ what the gateway makes of the files in `tests/fixtures/conformance` with what it
 folder of files. The test fails when this page is not what it would write; `UPDATE=1 cargo test --test conformance` writes it.
 
 ✓ says that the request arrives with everything in it, and the answer too; where both sides speak the same dialect, that the bytes are the same.
-A number refers to the list at the end: *dropped* is left out and named in `x-unigate-warning` and in the log (with `translate.strict = true`
+✓ with a number arrives too, and the list at the end says how. A number alone is not all there: *dropped* is left out and named in `x-unigate-warning` and in the log (with `translate.strict = true`
 it is a 400 instead), *400* is refused with a reason, *–* cannot be said in one of the two dialects.
 ";
 
@@ -41,8 +41,7 @@ pub(crate) fn write(
         let upstreams: Vec<usize> =
             (0..SPEAKERS.len()).filter(|upstream| SPEAKERS[*upstream].serves(client)).collect();
         let heads = upstreams.iter().map(|upstream| SPEAKERS[*upstream].title);
-        let heads: String =
-            heads.map(|title| format!(" {title} | {title}, streamed |")).collect();
+        let heads: String = heads.map(|title| format!(" {title} | {title}, streamed |")).collect();
         let line = " :-: |".repeat(upstreams.len() * 2);
         let _ = write!(page, "\n## {} clients\n\n| |{heads}\n| --- |{line}\n", client.title);
         for feature in features {
@@ -51,6 +50,7 @@ pub(crate) fn write(
                 for streamed in [false, true] {
                     let cell = match check(feature, at, *upstream, streamed) {
                         Ok(Cell::Good) => "✓".to_owned(),
+                        Ok(Cell::Otherwise(how)) => format!("✓ {}", numbers.of(&how)),
                         Ok(Cell::Note(note)) => numbers.of(&note).to_string(),
                         Err(what) => {
                             failed.push(what);

@@ -33,7 +33,8 @@ fn openai() -> &'static Speaker {
 
 fn text() -> impl Strategy<Value = String> {
     // A letter first: a blank text is no text to Anthropic.
-    prop::collection::vec(any::<char>(), 0..30).prop_map(|text| text.into_iter().fold("t".into(), |all: String, c| all + &c.to_string()))
+    prop::collection::vec(any::<char>(), 0..30)
+        .prop_map(|text| text.into_iter().fold("t".into(), |all: String, c| all + &c.to_string()))
 }
 
 /// Arguments: an object whose keys have an order, with numbers that no float holds.
@@ -41,7 +42,8 @@ fn arguments() -> impl Strategy<Value = Json> {
     let number = prop_oneof![
         any::<u128>().prop_map(|number| number.to_string()),
         any::<i64>().prop_map(|number| number.to_string()),
-        (any::<u32>(), 0..4usize).prop_map(|(number, zeros)| format!("{number}.5{}", "0".repeat(zeros))),
+        (any::<u32>(), 0..4usize)
+            .prop_map(|(number, zeros)| format!("{number}.5{}", "0".repeat(zeros))),
         Just("1.0".to_owned()),
         Just("true".to_owned()),
         Just("null".to_owned()),
@@ -49,7 +51,8 @@ fn arguments() -> impl Strategy<Value = Json> {
     ];
     let leaf = prop_oneof![
         number.prop_map(Json::Plain),
-        prop::collection::vec(any::<char>(), 0..8).prop_map(|text| Json::Text(text.into_iter().collect())),
+        prop::collection::vec(any::<char>(), 0..8)
+            .prop_map(|text| Json::Text(text.into_iter().collect())),
     ];
     let value = leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
@@ -132,7 +135,8 @@ fn messages(turns: &[Turn], number: usize) -> Vec<Json> {
                     let url = Json::object([("url", Json::Text(url))]);
                     Json::object([("type", Json::text("image_url")), ("image_url", url)])
                 };
-                let said = Json::object([("type", Json::text("text")), ("text", Json::text(question))]);
+                let said =
+                    Json::object([("type", Json::text("text")), ("text", Json::text(question))]);
                 let parts = std::iter::once(said).chain(pictures.iter().map(shown));
                 all.push(match pictures.is_empty() {
                     true => message("user", Json::text(question)),
@@ -143,7 +147,10 @@ fn messages(turns: &[Turn], number: usize) -> Vec<Json> {
             Turn::Called { question, calls, results, answer } => {
                 all.push(message("user", Json::text(question)));
                 // An id is a call's own in the whole conversation.
-                let own = |call: &Called| Called { id: format!("{}_{number}{at}", call.id), ..call.clone() };
+                let own = |call: &Called| Called {
+                    id: format!("{}_{number}{at}", call.id),
+                    ..call.clone()
+                };
                 let calls: Vec<Called> = calls.iter().map(own).collect();
                 let mut asked = message("assistant", Json::Plain("null".into()));
                 asked.put("tool_calls", Json::List(calls.iter().map(written).collect()));
@@ -273,14 +280,15 @@ impl Answered {
             chunk(Json::object([("content", Json::Text(piece))]), null());
         }
         for (at, call) in self.calls.iter().enumerate() {
-            let piece = |fields: Vec<(&'static str, Json)>, arguments: String, name: Option<&str>| {
-                let mut function = Json::object([("arguments", Json::Text(arguments))]);
-                name.inspect(|name| function.put("name", Json::text(name)));
-                let mut call = Json::object(fields);
-                call.put("index", Json::Plain(at.to_string()));
-                call.put("function", function);
-                Json::object([("tool_calls", Json::List(vec![call]))])
-            };
+            let piece =
+                |fields: Vec<(&'static str, Json)>, arguments: String, name: Option<&str>| {
+                    let mut function = Json::object([("arguments", Json::Text(arguments))]);
+                    name.inspect(|name| function.put("name", Json::text(name)));
+                    let mut call = Json::object(fields);
+                    call.put("index", Json::Plain(at.to_string()));
+                    call.put("function", function);
+                    Json::object([("tool_calls", Json::List(vec![call]))])
+                };
             let head = vec![("id", Json::text(&call.id)), ("type", Json::text("function"))];
             chunk(piece(head, String::new(), Some(&call.name)), null());
             for text in pieces(&call.arguments.compact()) {

@@ -2,7 +2,7 @@
 
 use crate::{json::Json, normal, steps};
 use unigate::{
-    dialect::{Dialect, Framing, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Framing, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
     provider::Provider,
 };
 
@@ -42,6 +42,15 @@ pub(crate) static SPEAKERS: &[Speaker] = &[
         steps: steps::ollama,
         whole: normal::ollama,
         request: std::convert::identity,
+    },
+    Speaker {
+        name: "anthropic",
+        title: "Anthropic",
+        dialect: &ANTHROPIC,
+        provider: "anthropic",
+        steps: steps::anthropic,
+        whole: normal::anthropic,
+        request: normal::anthropic_request,
     },
 ];
 

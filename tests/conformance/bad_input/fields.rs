@@ -3,6 +3,7 @@
 use super::{asked, others};
 use crate::{feature, json::Json, speakers::SPEAKERS};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 use unigate::dialect::Operation;
 
 /// Where a value stands: keys, and places in lists.
@@ -81,7 +82,12 @@ fn tried(operation: Operation, client: usize, request: &Json, body: &Json, path:
 }
 
 /// The requests in the files, each with whose it is and what it asks for.
-fn requests() -> Vec<(Operation, usize, Json)> {
+fn requests() -> &'static [(Operation, usize, Json)] {
+    static ALL: LazyLock<Vec<(Operation, usize, Json)>> = LazyLock::new(all);
+    &ALL
+}
+
+fn all() -> Vec<(Operation, usize, Json)> {
     let mut all = Vec::new();
     for feature in feature::all() {
         for (at, speaker) in SPEAKERS.iter().enumerate() {
@@ -95,14 +101,14 @@ fn requests() -> Vec<(Operation, usize, Json)> {
 
 #[test]
 fn any_field_of_another_type_is_named_or_accepted() {
-    for (operation, client, request) in requests() {
+    for &(operation, client, ref request) in requests() {
         let mut all = Vec::new();
-        paths(&request, &Vec::new(), &mut all);
+        paths(request, &Vec::new(), &mut all);
         for path in all {
             for instead in INSTEAD {
                 let instead = Json::read(instead.as_bytes()).unwrap();
-                let body = replaced(&request, &path, &instead);
-                tried(operation, client, &request, &body, &path);
+                let body = replaced(request, &path, &instead);
+                tried(operation, client, request, &body, &path);
             }
         }
     }
@@ -118,7 +124,7 @@ proptest! {
         other in any::<prop::sample::Index>(),
     ) {
         let requests = requests();
-        let (operation, client, request) = which.get(&requests);
+        let (operation, client, request) = which.get(requests);
         let mut all = Vec::new();
         paths(request, &Vec::new(), &mut all);
         let (to, from) = (one.get(&all), other.get(&all));
@@ -136,7 +142,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let requests = requests();
-        let (operation, client, request) = which.get(&requests);
+        let (operation, client, request) = which.get(requests);
         let text = request.compact();
         let cut = &text.as_bytes()[..at.index(text.len())];
         for upstream in others(&SPEAKERS[*client]) {

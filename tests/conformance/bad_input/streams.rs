@@ -16,17 +16,12 @@ const NOW: u64 = 1_785_000_002_000;
 
 /// Every pair of two dialects, the upstream first.
 fn pairs() -> impl Iterator<Item = (&'static Speaker, &'static Speaker)> {
-    SPEAKERS
-        .iter()
-        .flat_map(|client| others(client).map(move |upstream| (upstream, client)))
+    SPEAKERS.iter().flat_map(|client| others(client).map(move |upstream| (upstream, client)))
 }
 
 fn run(upstream: &Speaker, client: &Speaker, stream: &[u8]) -> (String, State) {
-    let pair = Pair {
-        client: client.dialect,
-        upstream: upstream.dialect,
-        operation: Operation::Chat,
-    };
+    let pair =
+        Pair { client: client.dialect, upstream: upstream.dialect, operation: Operation::Chat };
     let reply = Reply::new("0123456789abcdef01234567".into(), NOW - 2000, "m".into());
     let mut flow = pair.flow(&reply, false);
     let mut out = flow.feed(Bytes::copy_from_slice(stream), NOW).to_vec();
@@ -135,7 +130,8 @@ fn calls_of_one_place_do_not_become_one_call() {
     for client in SPEAKERS.iter().filter(|client| !client.is(upstream)) {
         let (out, _) = run(upstream, client, stream.concat().as_bytes());
         let steps = (client.steps)(&out).unwrap();
-        let names: Vec<_> = steps.list().iter().filter_map(|s| s.at("call").at("name").str()).collect();
+        let names: Vec<_> =
+            steps.list().iter().filter_map(|s| s.at("call").at("name").str()).collect();
         assert_eq!(names, ["f", "g"], "{}: {out}", client.name);
     }
 }

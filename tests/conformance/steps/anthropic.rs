@@ -31,7 +31,11 @@ pub(crate) fn read(stream: &str) -> Result<Json, String> {
                 for (key, expected) in [("type", "message"), ("role", "assistant")] {
                     must(message.at(key).str() == Some(expected), key, &event)?;
                 }
-                must(message.at("id").str().is_some_and(|id| id.starts_with("msg_")), "id", &event)?;
+                must(
+                    message.at("id").str().is_some_and(|id| id.starts_with("msg_")),
+                    "id",
+                    &event,
+                )?;
                 must(*message.at("content") == Json::List(vec![]), "content begins empty", &event)?;
                 must(message.at("usage").at("input_tokens").number().is_some(), "usage", &event)?;
                 must(message.at("model").str().is_some(), "model", &event)?;

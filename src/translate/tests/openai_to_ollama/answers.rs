@@ -145,7 +145,8 @@ fn golden_40_an_unknown_model_is_said_as_openai_says_it() {
 
 #[test]
 fn golden_41_a_probability_has_every_key_that_openais_has() {
-    let line = r#"{"message":{"content":"Hi"},"logprobs":[{"token":"Hi","logprob":-0.50}],"done":true}"#;
+    let line =
+        r#"{"message":{"content":"Hi"},"logprobs":[{"token":"Hi","logprob":-0.50}],"done":true}"#;
     let told = json!({"content":[{"token":"Hi","logprob":-0.50,"bytes":null,"top_logprobs":[]}],
         "refusal":null});
     let (frames, _) = stream(false, line);
