@@ -4,8 +4,6 @@
 //! state or rule, and the bytes copied. Allocations are counted along; `tests/allocations.rs` holds them to three an event.
 
 mod streams;
-#[path = "traffic/mod.rs"]
-mod traffic;
 
 use bytes::{Bytes, BytesMut};
 use divan::{
@@ -139,7 +137,7 @@ mod request {
         let body = streams::request("openai");
         bencher
             .counter(BytesCount::of_slice(&body))
-            .bench_local(|| serde_json::to_vec(&traffic::value(black_box(&body))));
+            .bench_local(|| through_value(black_box(&body)));
     }
 
     #[divan::bench]

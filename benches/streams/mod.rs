@@ -164,7 +164,7 @@ pub(crate) fn request(dialect: &str) -> Bytes {
     const TURNS: usize = 15;
     let word = "The harbour was quiet when the last ferry left, \"quietly\" as he said.\n";
     let turn = |at: usize| {
-        let role = if at % 2 == 0 { "user" } else { "assistant" };
+        let role = if at.is_multiple_of(2) { "user" } else { "assistant" };
         json!({ "role": role, "content": word.repeat(30) })
     };
     let system = json!({ "role": "system", "content": "You are a helpful guide." });

@@ -100,7 +100,8 @@ impl Feature {
         }
     }
 
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
+    /// A file of this feature.
+    pub(crate) fn file(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(root().join(&self.name).join(name)).ok()
     }
 

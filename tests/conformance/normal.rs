@@ -101,7 +101,7 @@ pub(crate) fn anthropic(mut body: Json) -> Result<Json, String> {
 }
 
 /// What is said, and that all is there which the SDK's type requires.
-pub(crate) fn responses(body: Json) -> Result<Json, String> {
+pub(crate) fn responses(mut body: Json) -> Result<Json, String> {
     demand(body.at("object").str() == Some("response"), "object", &body)?;
     demand(body.at("id").str().is_some_and(|id| id.starts_with("resp_")), "id", &body)?;
     demand(body.at("created_at").number().is_some(), "created_at", &body)?;
@@ -119,13 +119,13 @@ pub(crate) fn responses(body: Json) -> Result<Json, String> {
         }
         output.push(item);
     }
-    Ok(Json::object([
-        ("model", body.at("model").clone()),
-        ("finish", responses_finish(&body)),
-        ("error", body.at("error").clone()),
-        ("output", Json::List(output)),
-        ("usage", counts(body.at("usage"))),
-    ]))
+    let (finish, usage) = (responses_finish(&body), counts(body.at("usage")));
+    let mut kept =
+        Json::object([("output", Json::List(output)), ("finish", finish), ("usage", usage)]);
+    for name in ["model", "error"] {
+        kept.put(name, body.take(name).unwrap_or_default());
+    }
+    Ok(kept)
 }
 
 /// `completed`, or why it is not.
