@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod architecture;
+mod bad_input;
 mod cache;
 mod cli;
 mod compose;
