@@ -1,5 +1,6 @@
 //! A translated event may cost three allocations. The stream as a whole is counted, its beginning and its end included.
 
+#[expect(dead_code, reason = "the benchmark uses the rest")]
 #[path = "../benches/streams/mod.rs"]
 mod streams;
 

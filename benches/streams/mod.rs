@@ -1,7 +1,5 @@
 //! Streams of 200 events in each dialect, and a request of 32 KiB.
 
-#![allow(dead_code, reason = "shared by targets that each use a part of it")]
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 use unigate::{
