@@ -1,6 +1,7 @@
 //! From one dialect to another, for whole bodies and for streams; and, where both sides speak the same, the watching of what passes.
 
 mod flow;
+mod forced;
 mod kept;
 
 pub use flow::Flow;
@@ -8,7 +9,7 @@ pub use kept::{complete, restream, unstream};
 
 use crate::{
     chat::{self, Answer, Finish, Native, Think},
-    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage},
+    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -89,7 +90,7 @@ impl Pair {
     /// What answers to this request are to say of themselves. `id` and `model` as in [`Reply`].
     pub fn reply(&self, body: &[u8], id: Arc<str>, created_ms: u64, model: Arc<str>) -> Reply {
         let wishes = self.client.wishes(self.operation, body);
-        Reply { id, created_ms, model, wishes }
+        Reply { wishes, ..Reply::new(id, created_ms, model) }
     }
 
     /// The body to send upstream.
@@ -133,7 +134,10 @@ impl Pair {
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
         suit(&mut request, aim);
-        let written = self.upstream.write_request(&request, aim.quirks);
+        let adaptive = aim.model.capabilities.iter().any(|can| can == ADAPTIVE);
+        let adaptive_thinking = aim.quirks.adaptive_thinking || adaptive;
+        let quirks = Quirks { adaptive_thinking, ..aim.quirks };
+        let written = self.upstream.write_request(&request, quirks);
         let written = written.map_err(|error| self.named(error))?;
         if aim.strict && !written.dropped.is_empty() {
             return Err(self.named(Error::Untranslatable {
@@ -168,7 +172,7 @@ impl Pair {
     ///
     /// # Errors
     /// [`Error::Reported`] when the answer says that the upstream failed, [`Error::NotUnderstood`] when it is
-    /// none, and, for another dialect, [`Error::Incomplete`] when it was not brought to its end.
+    /// none, [`Error::NoCall`] when it is not the function call that it had to be, and, for another dialect, [`Error::Incomplete`] when it was not brought to its end.
     pub fn answer(
         &self,
         upstream: &Arc<str>,
@@ -176,7 +180,7 @@ impl Pair {
         reply: &Reply,
         now_ms: u64,
     ) -> Result<(Bytes, State), Error> {
-        let (answer, state) = self.read(upstream, body)?;
+        let (answer, state) = self.read(upstream, body, reply)?;
         if self.same() {
             return Ok((body.clone(), state));
         }
@@ -201,7 +205,7 @@ impl Pair {
         reply: &Reply,
         now_ms: u64,
     ) -> Result<(Bytes, State), Error> {
-        let (answer, state) = self.read(upstream, body)?;
+        let (answer, state) = self.read(upstream, body, reply)?;
         let same = self.same();
         if let Some(body) =
             same.then(|| self.client.restream(self.operation, body, reply)).flatten()
@@ -250,14 +254,26 @@ impl Pair {
         (status, self.client.write_error(status, &message, Some("upstream_error")))
     }
 
-    fn read(&self, upstream: &Arc<str>, body: &Bytes) -> Result<(Answer, State), Error> {
+    fn read(
+        &self,
+        upstream: &Arc<str>,
+        body: &Bytes,
+        reply: &Reply,
+    ) -> Result<(Answer, State), Error> {
         let upstream = || upstream.clone();
-        let answer =
+        let mut answer =
             self.upstream.read_answer(self.operation, body).map_err(|unread| match unread {
                 Unread::Failed(message) => Error::Reported { upstream: upstream(), message },
                 Unread::Incomplete => Error::Incomplete { upstream: upstream() },
                 Unread::Strange(why) => Error::NotUnderstood { upstream: upstream(), why },
             })?;
+        if let Answer::Said(said) = &mut answer
+            && reply.calls_as_text
+            && said.finish.is_some()
+        {
+            let read = forced::whole(std::mem::take(said));
+            *said = read.map_err(|why| Error::NoCall { upstream: upstream(), why })?;
+        }
         let state = State::of(&answer);
         Ok((answer, state))
     }

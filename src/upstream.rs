@@ -25,7 +25,7 @@ pub use self::{
 use self::{connect::Http, exchange::Exchange, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{self, Dialect, Quirks},
     error::Error,
     front::{Ask, Front, Refusal},
     provider::Provider,
@@ -33,7 +33,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, Uri, request,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, request,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Body;
@@ -80,7 +80,7 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     address: Address,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
     limit: usize,
     places: Option<Arc<Semaphore>>,
@@ -205,15 +205,16 @@ where
     fn new(name: &str, config: &config::Upstream) -> Result<Self, String> {
         let address = Address::of(name, config)?;
         let provider = Provider::of(name, config)?;
-        let chat: Option<&'static dyn Dialect> = match config.chat.as_deref() {
+        let own = provider.dialect.name();
+        let chat = match config.chat.as_deref().map(|chat| (chat, dialect::named(chat))) {
             None => None,
-            Some("openai") => Some(&OPENAI),
-            Some("ollama") if provider.dialect.name() == "ollama" => Some(&OLLAMA),
-            Some(other) => return Err(format!("chat = {other:?}: {name} does not speak it")),
+            // Many servers speak the others' beside their own; only an Ollama speaks Ollama's.
+            Some((_, Some(chat))) if chat.name() != "ollama" || own == "ollama" => Some(chat),
+            Some((other, _)) => return Err(format!("chat = {other:?}: {name} does not speak it")),
         };
         let key = match &config.key {
             None => None,
-            Some(key) => Some(bearer(key.read()?.expose())?),
+            Some(key) => Some(provider.credential.header(key.read()?.expose())?),
         };
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
@@ -281,11 +282,4 @@ where
 /// Whether this process has forwarded the request already.
 fn came_back(headers: &HeaderMap, instance: &HeaderValue) -> bool {
     headers.get_all(http::header::VIA).iter().any(|via| via == instance)
-}
-
-fn bearer(key: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-        .map_err(|_| "the key has characters that no header can carry".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

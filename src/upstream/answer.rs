@@ -120,10 +120,10 @@ where
                     break;
                 }
             }
-            if let Some(message) = flow.state().fault.clone()
-                && !flow.state().meaningful
+            if !flow.state().meaningful
+                && let Some(error) = flow.failure(upstream)
             {
-                return Err(Error::Reported { upstream: upstream.clone(), message });
+                return Err(error);
             }
         }
         self.first_byte();
@@ -184,7 +184,12 @@ where
         pair: Pair,
         permit: Permit,
     ) -> Result<Response<AnswerBody>, Error> {
-        let busy = head.status == StatusCode::SERVICE_UNAVAILABLE;
+        // Anthropic's own status for it, which nobody else's clients know.
+        let overloaded = head.status.as_u16() == 529;
+        if overloaded && !pair.same() {
+            head.status = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        let busy = overloaded || head.status == StatusCode::SERVICE_UNAVAILABLE;
         if busy && !head.headers.contains_key(RETRY_AFTER) {
             head.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

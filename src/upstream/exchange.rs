@@ -2,9 +2,9 @@
 
 use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, upload::Upload};
 use crate::{
-    dialect::{Reply, ollama},
+    dialect::{Operation, Reply, anthropic, ollama},
     error::Error,
-    front::{Ask, Front},
+    front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
     translate::{Aim, Pair},
 };
@@ -84,17 +84,33 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let (body, strip_usage) = match self.outgoing(&mut head, body)? {
+        let (mut body, strip_usage) = match self.outgoing(&mut head, body)? {
             Outgoing::Send { body, strip_usage } => (body, strip_usage),
             Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
+            Outgoing::Estimated(bytes) => {
+                let mut response = self.local(bytes);
+                const WARNING: &str = "input_tokens is an estimate";
+                let warning = HeaderValue::from_static(WARNING);
+                response.headers_mut().insert("x-unigate-warning", warning);
+                self.record.warn(Some(WARNING.into()));
+                return Ok(response);
+            }
         };
+        // What nothing had to change goes on as it came, compressed.
+        if let Some(encoded) = head.extensions.get::<Encoded>() {
+            encoded.restore(&mut head.headers, &mut body);
+        }
         let upstream = self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
+        let client = Front::of(&head.extensions).dialect.name();
+        let spoken = self.pair.map_or(upstream.provider.dialect, |pair| pair.upstream).name();
+        headers::suit(&mut head.headers, upstream.provider, client, spoken);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
-        if let Some(key) = &upstream.key
+        if let Some((name, key)) = &upstream.key
             && !head.headers.contains_key(AUTHORIZATION)
+            && !head.headers.contains_key(name)
         {
-            head.headers.insert(AUTHORIZATION, key.clone());
+            head.headers.insert(name, key.clone());
         }
         let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;
@@ -133,6 +149,13 @@ where
         body: Buffered<B>,
     ) -> Result<Outgoing<B>, Error> {
         let pass = |body| Ok(Outgoing::Send { body, strip_usage: false });
+        if let Some(pair) = self.pair
+            && pair.operation == Operation::Count
+            && !pair.same()
+        {
+            let too_large = Error::TooLarge { limit: self.bounds.request };
+            return anthropic::estimate(body.bytes().ok_or(too_large)?).map(Outgoing::Estimated);
+        }
         let Some(pair) = self.pair.filter(|_| self.is_translatable()) else {
             if self.pair.is_some_and(|pair| !pair.same()) {
                 return Err(Error::Unsupported(format!(
@@ -162,11 +185,14 @@ where
         }
         let translated = pair.request(&whole, &self.aim)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
+        self.reply.calls_as_text = translated.calls_as_text;
         self.dropped = translated.dropped;
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        head.headers.remove(http::header::CONTENT_ENCODING);
+        if !pair.same() {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+        }
         Ok(Outgoing::Send {
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,
@@ -194,4 +220,6 @@ enum Outgoing<B: Body<Data = Bytes>> {
     Send { body: Buffered<B>, strip_usage: bool },
     /// It needs no upstream.
     Answered(Bytes),
+    /// The upstream does not count tokens; this is about right.
+    Estimated(Bytes),
 }

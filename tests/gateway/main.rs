@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod anthropic;
 mod architecture;
+mod bad_input;
 mod cache;
 mod cli;
 mod compose;
 mod config;
+mod decode;
 mod errors;
 mod fallback;
+mod forced;
 mod log;
 mod passthrough;
 mod route;

@@ -10,7 +10,7 @@ use crate::{
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Writes the events of `/v1/chat/completions` or `/v1/completions`.
 #[derive(Debug)]
@@ -241,10 +241,11 @@ impl Writer {
         // Said once: the Python client's accumulator would write an id or a name twice in a row.
         // Source: openai-python lib/streaming/_deltas.py.
         let first = !std::mem::replace(&mut self.called[piece.index], true);
-        let made = self.reply.call_id(piece.index);
+        let id = piece.id.as_deref().map(Cow::Borrowed);
+        let id = first.then(|| id.unwrap_or_else(|| self.reply.call_id(piece.index).into()));
         let call = Called {
             index: Some(piece.index),
-            id: first.then(|| piece.id.as_deref().unwrap_or(&made)),
+            id: id.as_deref(),
             r#type: first.then_some("function"),
             function: Function {
                 name: first.then(|| piece.name.as_deref().unwrap_or("")),
