@@ -4,7 +4,7 @@
     python tests/real/scripted          says where it listens, and every refusal with its reason
 
 OpenAI is under `/v1`, Ollama under `/api`, Anthropic under `/anthropic/v1`. The model's name chooses
-the scene, see scenes.py.
+the scene, see scenes.py; what they say is under `/script`, for tests in other languages.
 """
 
 import http.server
@@ -15,6 +15,7 @@ import anthropic_messages
 import ollama_native
 import openai_chat
 import openai_responses
+import scenes
 from scenes import Refusal, check
 
 ANTHROPIC = "/anthropic/v1"
@@ -22,6 +23,8 @@ ANTHROPIC = "/anthropic/v1"
 
 def route(method, path, headers, body):
     """The answer: an object, or an iterator of the pieces of a stream."""
+    if (method, path) == ("GET", "/script"):
+        return scenes.script()
     if path.startswith("/anthropic"):
         anthropic_messages.admit(headers)
         if (method, path) == ("POST", f"{ANTHROPIC}/messages"):
@@ -124,7 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.whole(refusal.status, face(path).error(refusal.status, refusal.message), refusal.headers)
 
     def whole(self, status, answer, headers=None):
-        data = json.dumps(answer, ensure_ascii=False).encode()
+        data = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

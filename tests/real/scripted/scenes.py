@@ -143,6 +143,14 @@ def calls(asked, wanted, thought):
     return Said(LOOKING, thought, wanted, "calls")
 
 
+def script():
+    """What the scenes say, for tests that are not written in Python."""
+    calls = [{"name": name, "arguments": arguments} for name, arguments in CALLS]
+    small = [{"name": name, "arguments": arguments} for name, arguments in SMALL_CALLS]
+    fixed = {"text": TEXT, "looking": LOOKING, "fell": FELL, "input": INPUT, "output": OUTPUT}
+    return fixed | {"calls": calls, "smallCalls": small, "vector": vector("one")}
+
+
 def ordered(text):
     """JSON read so that the order of keys and every digit counts."""
     return json.loads(text, object_pairs_hook=lambda pairs: ["{", *pairs], parse_float=str)

@@ -43,7 +43,8 @@ def check_end(part):
 def test_a_chat(client, target):
     answer = ask(client, target, "says")
     assert answer.message.content == TEXT
-    assert (answer.message.role, answer.done_reason, answer.model) == ("assistant", "stop", target.model("says"))
+    assert (answer.message.role, answer.done_reason) == ("assistant", "stop")
+    assert answer.model in (target.model("says"), "says")  # the latter where bytes are passed on
     check_end(answer)
 
 
