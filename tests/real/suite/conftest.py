@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config, items):
     """
     last = ["test_breaking.py", "test_leaving.py"]
     items.sort(key=lambda item: last.index(item.path.name) if item.path.name in last else -1)
-    if "GATEWAY_URL" in os.environ:
+    if "DIALECTS_URL" in os.environ:
         return
     left_out = [item for item in items if "gateway" in item.keywords]
     config.hook.pytest_deselected(items=left_out)
@@ -135,7 +135,7 @@ def wait_for(look, what, seconds=10.0):
         time.sleep(0.05)
 
 
-DIRECT = Front("ollama", os.environ["OLLAMA_URL"])
+DIRECT = Front("ollama", os.environ.get("OLLAMA_URL", ""))
 GATEWAY = Front("gateway", os.environ.get("GATEWAY_URL", ""), os.environ.get("GATEWAY_DB"))
 CROSSED = Front("crossed", os.environ.get("CROSSED_URL", ""), os.environ.get("CROSSED_DB"))
 FRONTS = [GATEWAY, CROSSED] if GATEWAY.url else [DIRECT]
