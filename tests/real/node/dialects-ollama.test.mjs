@@ -3,13 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ollama } from "ollama";
-import { breaksOff, fits, picture, pictureHash, read, results, script, shape, targets, tools } from "./dialects.mjs";
+import {
+  breaksOff, fits, picture, pictureHash, read, results, script, shape, targets, thoughts, tools,
+} from "./dialects.mjs";
 
 const messages = [{ role: "user", content: "go" }];
 const functions = tools.map(({ name, schema }) => ({ type: "function", function: { name, parameters: schema } }));
 
 for (const { name, upstream, url, model, direct } of targets("ollama")) {
   const client = new Ollama({ host: url });
+  const thought = thoughts(upstream);
   const ask = (scene, more = {}) => client.chat({ model: model(scene), messages, ...more });
 
   /** All parts of a streamed answer, added up. */
@@ -73,7 +76,8 @@ for (const { name, upstream, url, model, direct } of targets("ollama")) {
     assert.equal(seen.message.content, pictureHash);
     for (const run of [ask, streamed]) {
       const { message } = await run("thinks", { think: "low" });
-      assert.deepEqual([message.thinking, message.content], ["Thinking (low).", "Therefore."]);
+      assert.match(message.thinking, thought);
+      assert.equal(message.content, "Therefore.");
     }
   });
 

@@ -46,6 +46,10 @@ export const shape = {
 };
 export const fits = '{"zone":"wörd","days":7}';
 
+/** What the scene `thinks` thinks at low effort; Anthropic's older models take a budget for it. */
+export const thoughts = (upstream) =>
+  upstream === "anthropic" ? /^Thinking \((low|\d{4,} tokens)\)\.$/ : /^Thinking \(low\)\.$/;
+
 /** A picture of one pixel, as base64, and its SHA-256. */
 export const picture =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

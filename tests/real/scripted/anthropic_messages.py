@@ -100,7 +100,7 @@ def think(asked, body):
         check(type(budget) is int and budget >= 1024, "thinking.enabled.budget_tokens: at least 1024")
         check("max_tokens" not in body or budget < body["max_tokens"], "max_tokens must be greater than budget_tokens")
         check(body.get("temperature", 1) == 1, "temperature may only be set to 1 when thinking is enabled")
-    asked.effort = "none" if kind == "disabled" else effort or "on"
+    asked.effort = "none" if kind == "disabled" else effort or f"{thinking.get('budget_tokens', 'some')} tokens"
 
 
 def tools(asked, body):

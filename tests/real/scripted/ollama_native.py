@@ -127,7 +127,7 @@ def history(asked, messages):
         if role == "system":
             asked.system += content
         elif role == "user":
-            asked.user, made = content, []
+            asked.user = content
             asked.images = [decode(image) for image in message.get("images") or []]
         elif role == "assistant":
             made = [read_call(call, where) for call in message.get("tool_calls") or []]

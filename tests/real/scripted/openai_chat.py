@@ -120,7 +120,8 @@ def history(asked, messages):
         if role in ("system", "developer"):
             asked.system += text_of(message["content"], where)
         elif role == "user":
-            asked.user, asked.images, made = text_of(message["content"], where), images(message["content"]), []
+            # Results stay results when the user says something after them.
+            asked.user, asked.images = text_of(message["content"], where), images(message["content"])
         elif role == "assistant":
             made = [read_call(call, where) for call in message.get("tool_calls") or []]
             waiting = [call[0] for call in made]

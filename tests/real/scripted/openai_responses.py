@@ -85,7 +85,9 @@ def history(asked, items):
             if role in ("system", "developer"):
                 asked.system += text
             if role == "user":
-                asked.user, asked.images, made = text, images, []
+                asked.user, asked.images = text, images
+            elif role == "assistant" and all(call[3] is not None for call in made):
+                made = []  # a turn that was ended
         else:
             check(kind == "reasoning", f"{where}.type: {kind}")
     for call in made:

@@ -109,18 +109,18 @@ class Watch:
         """Exactly `count` rows, in order; waits for the writer, and then for one row too many."""
         rows = wait_for(lambda: self._enough(count), f"{count} rows in {self.path.name}")
         time.sleep(0.3)
-        rows = self._new()
+        rows = self.new()
         assert len(rows) == count, f"{len(rows)} rows for {count} requests: {rows}"
         return rows
 
     def row(self):
         return self.rows(1)[0]
 
-    def _new(self):
+    def new(self):
         return self._query("SELECT * FROM request_logs WHERE rowid > ? ORDER BY rowid", self.begin)
 
     def _enough(self, count):
-        rows = self._new()
+        rows = self.new()
         return rows if len(rows) >= count else None
 
 

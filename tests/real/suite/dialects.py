@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import struct
 import sys
 import zlib
@@ -107,6 +108,12 @@ def same(arguments, name):
     """Whether these are the arguments of the script: every key in its place, every digit."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return ordered(text) == ordered(dict(CALLS)[name])
+
+
+def is_thought(text, effort, target):
+    """Whether a thought shows the effort that was asked for. Anthropic's older models take a budget for it."""
+    budget = re.fullmatch(r"Thinking \((\d+) tokens\)\.", text or "")
+    return text == f"Thinking ({effort})." or (target.upstream == "anthropic" and int(budget[1]) >= 1024)
 
 
 class City(pydantic.BaseModel):

@@ -143,6 +143,7 @@ def test_results_in_blocks_and_with_a_text_after_them(client, target):
     messages = with_results(ask(client, target, "calls", tools=ANTHROPIC_TOOLS))
     for result in messages[-1]["content"]:
         result["content"] = [{"type": "text", "text": result["content"]}]
+    messages[-1]["content"].append({"type": "text", "text": "and now?"})
     assert text_of(ask(client, target, "calls", messages, tools=ANTHROPIC_TOOLS)) == READ
 
 

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 
 import openai
 import pytest
 
 from dialects import (
-    CALLS, FELL, FITS, INPUT, LOOKING, OPENAI_TOOLS, OUTPUT, READ, RESULTS, TEXT, Trip, named, png, same,
+    CALLS, FELL, FITS, INPUT, LOOKING, OPENAI_TOOLS, OUTPUT, READ, RESULTS, TEXT, Trip, is_thought, named, png, same,
     targets, told_after_the_beginning, vector,
 )  # fmt: skip
 
@@ -198,7 +199,7 @@ def test_images(client, target):
 
 def test_a_thought_is_shown(client, target):
     message = ask(client, target, "thinks", reasoning_effort="low").choices[0].message
-    assert message.reasoning == "Thinking (low)."
+    assert is_thought(message.reasoning, "low", target)
     assert message.content == "Therefore."
 
 
@@ -206,10 +207,18 @@ def test_a_streamed_thought_comes_before_the_text(client, target):
     chunks = list(ask(client, target, "thinks", reasoning_effort="high", stream=True))
     deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
     thoughts = [getattr(delta, "reasoning", None) or "" for delta in deltas]
-    assert "".join(thoughts) == "Thinking (high)."
+    assert is_thought("".join(thoughts), "high", target)
     assert text_of(chunks) == "Therefore."
     first_text = next(n for n, delta in enumerate(deltas) if delta.content)
     assert not any(thoughts[first_text:])
+
+
+def test_more_effort_is_more_effort(client, target):
+    efforts = ("low", "medium", "high")
+    thoughts = [ask(client, target, "thinks", reasoning_effort=e).choices[0].message.reasoning for e in efforts]
+    assert len(set(thoughts)) == 3
+    budgets = [int(number) for thought in thoughts for number in re.findall(r"\d+", thought)]
+    assert budgets == sorted(budgets)
 
 
 def test_no_thought_where_none_is_wanted(client, target):
