@@ -21,7 +21,7 @@ import openai
 import pydantic
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "scripted"))
-from scenes import CALLS, FELL, INPUT, LOOKING, OUTPUT, TEXT, ordered, vector  # noqa: E402, F401
+from scenes import CACHED, CALLS, FELL, INPUT, LOOKING, OUTPUT, TEXT, ordered, vector  # noqa: E402, F401
 
 SCRIPTED = os.environ["SCRIPTED_URL"]
 GATEWAY = os.environ.get("DIALECTS_URL", "")

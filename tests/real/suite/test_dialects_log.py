@@ -7,7 +7,7 @@ import pytest
 from openai import NotFoundError
 
 from conftest import Watch, wait_for
-from dialects import DIALECTS, INPUT, OUTPUT, TEXT, targets
+from dialects import CACHED, DIALECTS, INPUT, OUTPUT, TEXT, targets
 
 pytestmark = pytest.mark.gateway
 ASK = [{"role": "user", "content": "go"}]
@@ -57,4 +57,5 @@ def test_every_stream_is_a_row_that_tells_how_it_ended(ask, upstream):
     assert [row["status_code"] for row in rows] == [200, 200, 200], rows  # sent before the accident
     assert (rows[0]["prompt_tokens"], rows[0]["completion_tokens"]) == (INPUT, OUTPUT), rows[0]
     assert rows[0]["provider"] == f"{upstream}ish" and rows[0]["streamed"] == 1, rows[0]
+    assert (rows[0]["cached_tokens"] or 0) == (0 if upstream == "ollama" else CACHED), rows[0]
     assert rows[1]["error_message"] and rows[2]["error_message"], rows
