@@ -1,5 +1,6 @@
 //! From one dialect to another, for whole bodies and for streams; and, where both sides speak the same, the watching of what passes.
 
+mod choices;
 mod flow;
 mod forced;
 mod kept;

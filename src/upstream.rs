@@ -10,6 +10,7 @@
 mod address;
 mod answer;
 mod body;
+mod choices;
 mod connect;
 mod exchange;
 mod headers;
@@ -55,7 +56,7 @@ type Permit = Option<OwnedSemaphorePermit>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
-    known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
+    known: Arc<BTreeMap<Arc<str>, Arc<Upstream<B>>>>,
     home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
@@ -109,7 +110,7 @@ where
         for (name, upstream) in &config.upstream {
             match Upstream::new(name, upstream) {
                 Ok(upstream) => {
-                    known.insert(upstream.name.clone(), upstream);
+                    known.insert(upstream.name.clone(), Arc::new(upstream));
                 }
                 Err(why) => errors.push(format!("upstream.{name}: {why}")),
             }
@@ -153,7 +154,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, &self);
+        let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
         exchange.run(head, body, permit, &self.instance).await
     }
 }

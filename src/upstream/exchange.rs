@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     front::{Ask, Front},
     record::{Record, Served, now_ms},
-    translate::{Aim, Pair},
+    translate::{self, Aim, Pair},
 };
 use bytes::Bytes;
 use http::{
@@ -16,13 +16,13 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Body;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use unigate_layers::{body::Buffered, notes::Target};
 use uuid::Uuid;
 
 /// One request to one upstream.
-pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
-    pub(super) upstream: &'a Upstream<B>,
+pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
+    pub(super) upstream: Arc<Upstream<B>>,
     pub(super) record: Record,
     pub(super) ask: Option<Ask>,
     pub(super) pair: Option<Pair>,
@@ -33,13 +33,13 @@ pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin
     aim: Aim,
 }
 
-impl<'a, B> Exchange<'a, B>
+impl<B> Exchange<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
 {
     pub(super) fn new(
-        upstream: &'a Upstream<B>,
+        upstream: Arc<Upstream<B>>,
         head: &mut request::Parts,
         target: &Target,
         upstreams: &Upstreams<B>,
@@ -84,11 +84,8 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let (body, strip_usage) = match self.outgoing(&mut head, body)? {
-            Outgoing::Send { body, strip_usage } => (body, strip_usage),
-            Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
-        };
-        let upstream = self.upstream;
+        let sent = self.outgoing(&mut head, body)?;
+        let upstream = &*self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
         if let Some(key) = &upstream.key
@@ -96,6 +93,39 @@ where
         {
             head.headers.insert(AUTHORIZATION, key.clone());
         }
+        match sent {
+            Outgoing::Answered(bytes) => Ok(self.local(bytes)),
+            Outgoing::Send { body, strip_usage } => {
+                self.send(head, body, strip_usage, permit).await
+            }
+            Outgoing::Several(bodies) => self.several(head, bodies, permit).await,
+        }
+    }
+
+    /// The same for one of several answers.
+    pub(super) fn choice(&self, choice: usize) -> Self {
+        Self {
+            upstream: self.upstream.clone(),
+            record: self.record.clone(),
+            ask: self.ask.clone(),
+            pair: self.pair,
+            reply: Reply { choice: Some(choice), ..self.reply.clone() },
+            dropped: self.dropped.clone(),
+            bounds: self.bounds,
+            started: self.started,
+            aim: self.aim.clone(),
+        }
+    }
+
+    /// Sends what is suited to this upstream, and waits until its answer means something.
+    pub(super) async fn send(
+        &self,
+        head: request::Parts,
+        body: Buffered<B>,
+        strip_usage: bool,
+        permit: Permit,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let upstream = &*self.upstream;
         let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
@@ -160,7 +190,11 @@ where
         {
             return Ok(Outgoing::Answered(answer));
         }
-        let translated = pair.request(&whole, &self.aim)?;
+        let (translated, more) = if pair.same() {
+            (pair.pass(&whole, &self.aim), Vec::new())
+        } else {
+            self.translated(pair, &whole)?
+        };
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.reply.calls_as_text = translated.calls_as_text;
         self.dropped = translated.dropped;
@@ -168,10 +202,31 @@ where
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         head.headers.remove(http::header::CONTENT_ENCODING);
+        if !more.is_empty() {
+            return Ok(Outgoing::Several([vec![translated.body], more].concat()));
+        }
         Ok(Outgoing::Send {
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,
         })
+    }
+
+    /// The request in the upstream's dialect, and once more for each further answer that the client wants.
+    fn translated(
+        &self,
+        pair: Pair,
+        whole: &Bytes,
+    ) -> Result<(translate::Outgoing, Vec<Bytes>), Error> {
+        let request = pair.read_request(whole)?;
+        let count = request.choices;
+        if count <= 1 {
+            return Ok((pair.write(request, &self.aim)?, Vec::new()));
+        }
+        let first = pair.write(Pair::choice(&request, 0), &self.aim)?;
+        let more = 1..first.choices;
+        let more =
+            more.map(|choice| Ok(pair.write(Pair::choice(&request, choice), &self.aim)?.body));
+        Ok((first, more.collect::<Result<_, Error>>()?))
     }
 
     /// The upstream's own path: its prefix before the client's path, or before the translated one.
@@ -193,6 +248,8 @@ where
 enum Outgoing<B: Body<Data = Bytes>> {
     /// It goes upstream.
     Send { body: Buffered<B>, strip_usage: bool },
+    /// So many times, a choice of the answer each.
+    Several(Vec<Bytes>),
     /// It needs no upstream.
     Answered(Bytes),
 }

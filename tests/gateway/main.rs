@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cache;
+mod choices;
 mod cli;
 mod compose;
 mod config;
