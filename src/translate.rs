@@ -9,7 +9,7 @@ pub use flow::Flow;
 pub use kept::{complete, restream, unstream};
 
 use crate::{
-    chat::{self, Answer, Finish, Native, Think},
+    chat::{self, Answer, Finish, Media, Native, Part, Source, Think},
     dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage},
     error::Error,
 };
@@ -37,6 +37,8 @@ pub struct Aim {
     pub model: Known,
     /// Whether a field that would have to be left out is an error instead.
     pub strict: bool,
+    /// Most bytes of one picture; 0 is any size.
+    pub max_image_bytes: usize,
     /// What the client says to an Ollama outside of the body, in headers; it stands where the body says nothing.
     pub native: Native,
 }
@@ -134,6 +136,7 @@ impl Pair {
     /// # Errors
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
+        self.weigh(&request, aim.max_image_bytes)?;
         suit(&mut request, aim);
         let written = self.upstream.write_request(&request, aim.quirks);
         let written = written.map_err(|error| self.named(error))?;
@@ -152,6 +155,46 @@ impl Pair {
             choices: request.choices.max(1),
             calls_as_text: written.calls_as_text,
         })
+    }
+
+    /// Refuses a picture that is larger than may be.
+    fn weigh(&self, request: &chat::Request, most: usize) -> Result<(), Error> {
+        let too_large = |media: &Media| match &media.source {
+            Source::Base64(base64) if media.mime.starts_with("image/") => {
+                base64.len() / 4 * 3 > most.next_multiple_of(3)
+            }
+            Source::Base64(_) | Source::Url(_) => false,
+        };
+        let refuse = |field: String| {
+            Err(Error::BadRequest(format!(
+                "{field} must be at most {most} bytes (translate.max_image_bytes)"
+            )))
+        };
+        match &request.task {
+            _ if most == 0 => Ok(()),
+            chat::Task::Chat(conversation) => {
+                for (index, message) in conversation.messages.iter().enumerate() {
+                    let at = format!("messages[{index}]");
+                    if self.client.name() == "ollama" {
+                        if let Some(place) = message.media().position(too_large) {
+                            return refuse(format!("{at}.images[{place}]"));
+                        }
+                        continue;
+                    }
+                    let large =
+                        |part: &Part| matches!(part, Part::Media(media) if too_large(media));
+                    if let Some(place) = message.content.iter().position(large) {
+                        return refuse(format!("{at}.content[{place}]"));
+                    }
+                }
+                Ok(())
+            }
+            chat::Task::Complete(completion) => match completion.media.iter().position(too_large) {
+                Some(place) => refuse(format!("images[{place}]")),
+                None => Ok(()),
+            },
+            chat::Task::Embed(_) => Ok(()),
+        }
     }
 
     /// Who translates knows the target.

@@ -14,6 +14,7 @@ mod choices;
 mod connect;
 mod exchange;
 mod headers;
+mod images;
 mod probe;
 mod upload;
 
@@ -23,7 +24,7 @@ pub use self::{
     probe::{Probe, Silence},
 };
 
-use self::{connect::Http, exchange::Exchange, upload::Upload};
+use self::{connect::Http, exchange::Exchange, images::Images, upload::Upload};
 use crate::{
     config,
     dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
@@ -60,6 +61,8 @@ pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static
     home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
+    images: Option<Images>,
+    max_image_bytes: usize,
     strict: bool,
     knows: Knows,
 }
@@ -125,8 +128,17 @@ where
             answer: config.server.max_answer_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
-        let (strict, knows) = (config.translate.strict, Arc::new(|_: &str, _: &str| None));
-        Ok(Self { known: Arc::new(known), home, instance, bounds, strict, knows })
+        let config::Translate { strict, max_image_bytes, .. } = config.translate;
+        Ok(Self {
+            known: Arc::new(known),
+            home,
+            instance,
+            bounds,
+            images: Images::new(&config.translate),
+            max_image_bytes,
+            strict,
+            knows: Arc::new(|_: &str, _: &str| None),
+        })
     }
 
     /// Translates with what is known of each model, by the names of its upstream and its own. Default: nothing is.
@@ -184,6 +196,8 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upst
             home: self.home.clone(),
             instance: self.instance.clone(),
             bounds: self.bounds,
+            images: self.images.clone(),
+            max_image_bytes: self.max_image_bytes,
             strict: self.strict,
             knows: self.knows.clone(),
         }

@@ -14,6 +14,7 @@ mod time;
 mod tokens;
 
 pub(crate) use json::compact;
+pub(crate) use media::shown;
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
@@ -263,6 +264,11 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// An upstream's error, told in this dialect.
     fn write_error(&self, status: StatusCode, message: &str, code: Option<&str>) -> Bytes;
+
+    /// Whether an upstream of this dialect fetches a picture from its address by itself. Default: it does.
+    fn fetches(&self) -> bool {
+        true
+    }
 
     /// Reads a request into the common tongue.
     ///

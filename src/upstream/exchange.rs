@@ -1,6 +1,9 @@
 //! One request to one upstream: sent as this upstream takes it, answered as this client reads it.
 
-use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, upload::Upload};
+use super::{
+    AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, images::Images,
+    upload::Upload,
+};
 use crate::{
     dialect::{Reply, ollama},
     error::Error,
@@ -30,6 +33,7 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     pub(super) dropped: Vec<&'static str>,
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
+    images: Option<Images>,
     aim: Aim,
 }
 
@@ -71,10 +75,21 @@ where
             quirks: upstream.quirks,
             model: known.unwrap_or_default(),
             strict: upstreams.strict,
+            max_image_bytes: upstreams.max_image_bytes,
             native: headers::native(&head.headers),
         };
-        let (bounds, started) = (upstreams.bounds, Instant::now());
-        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started, aim }
+        Self {
+            upstream,
+            record,
+            ask,
+            pair,
+            reply,
+            dropped: Vec::new(),
+            bounds: upstreams.bounds,
+            started: Instant::now(),
+            images: upstreams.images.clone(),
+            aim,
+        }
     }
 
     pub(super) async fn run(
@@ -84,7 +99,7 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let sent = self.outgoing(&mut head, body)?;
+        let sent = self.outgoing(&mut head, body).await?;
         let upstream = &*self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
@@ -113,7 +128,8 @@ where
             dropped: self.dropped.clone(),
             bounds: self.bounds,
             started: self.started,
-            aim: self.aim.clone(),
+            images: None,
+            aim: Aim::default(),
         }
     }
 
@@ -157,7 +173,7 @@ where
     }
 
     /// Path, content type and bytes as this upstream takes them.
-    fn outgoing(
+    async fn outgoing(
         &mut self,
         head: &mut request::Parts,
         body: Buffered<B>,
@@ -193,7 +209,7 @@ where
         let (translated, more) = if pair.same() {
             (pair.pass(&whole, &self.aim), Vec::new())
         } else {
-            self.translated(pair, &whole)?
+            self.translated(pair, &whole).await?
         };
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.reply.calls_as_text = translated.calls_as_text;
@@ -212,12 +228,15 @@ where
     }
 
     /// The request in the upstream's dialect, and once more for each further answer that the client wants.
-    fn translated(
+    async fn translated(
         &self,
         pair: Pair,
         whole: &Bytes,
     ) -> Result<(translate::Outgoing, Vec<Bytes>), Error> {
-        let request = pair.read_request(whole)?;
+        let mut request = pair.read_request(whole)?;
+        if let Some(images) = self.images.as_ref().filter(|_| !pair.upstream.fetches()) {
+            images.fill(&mut request, self.bounds.request).await?;
+        }
         let count = request.choices;
         if count <= 1 {
             return Ok((pair.write(request, &self.aim)?, Vec::new()));
