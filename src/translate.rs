@@ -1,6 +1,7 @@
 //! From one dialect to another, for whole bodies and for streams; and, where both sides speak the same, the watching of what passes.
 
 mod choices;
+mod fit;
 mod flow;
 mod forced;
 mod kept;
@@ -63,6 +64,8 @@ pub struct Outgoing {
     pub strip_usage: bool,
     /// Fields that change the answer a little and could not be told to the upstream, for a header and the log.
     pub dropped: Vec<&'static str>,
+    /// What else the client should know, a sentence each without its full stop, for the same header.
+    pub warnings: Vec<String>,
     /// How many answers the client wants where the upstream gives one at a time; 1 where once is enough.
     pub choices: usize,
     /// Whether the answer's text will be a function call; see [`Written`](crate::dialect::Written).
@@ -118,6 +121,7 @@ impl Pair {
             body: more.unwrap_or_else(|| body.clone()),
             operation: self.operation,
             dropped: Vec::new(),
+            warnings: Vec::new(),
             choices: 1,
             calls_as_text: false,
         }
@@ -138,6 +142,9 @@ impl Pair {
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
         self.weigh(&request, aim.max_image_bytes)?;
         suit(&mut request, aim);
+        // Others refuse what does not fit.
+        let cuts = self.upstream.name() == "ollama";
+        let warnings = cuts.then(|| fit::warning(&request, aim.model.context)).flatten();
         let written = self.upstream.write_request(&request, aim.quirks);
         let written = written.map_err(|error| self.named(error))?;
         if aim.strict && !written.dropped.is_empty() {
@@ -152,6 +159,7 @@ impl Pair {
             operation: written.operation,
             strip_usage: false,
             dropped: written.dropped,
+            warnings: warnings.into_iter().collect(),
             choices: request.choices.max(1),
             calls_as_text: written.calls_as_text,
         })

@@ -264,14 +264,11 @@ where
         Error::Broken { upstream, why }
     }
 
-    /// What could not be told to this upstream is named, never dropped in silence.
+    /// The warning goes to the client and into the log.
     pub(super) fn warn(&self, headers: &mut HeaderMap) {
-        if self.dropped.is_empty() {
-            return self.record.warn(None);
-        }
-        let warning = format!("{} does not take: {}", self.upstream.name, self.dropped.join(", "));
-        self.record.warn(Some(warning.as_str().into()));
-        if let Ok(warning) = HeaderValue::try_from(warning) {
+        self.record.warn(self.warning.clone());
+        let warning = self.warning.as_deref().map(HeaderValue::try_from);
+        if let Some(Ok(warning)) = warning {
             headers.insert("x-unigate-warning", warning);
         }
     }

@@ -285,13 +285,12 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         let ready = self.ready.len() as u64;
         match (&self.inner, &self.watch) {
-            (None, Watch::Several(_)) => SizeHint::default(),
+            (_, Watch::Several(_)) | (Some(_), Watch::Flow(_)) => SizeHint::default(),
             (None, _) => SizeHint::with_exact(ready),
             (Some(inner), Watch::Nothing | Watch::Whole { .. }) => inner
                 .size_hint()
                 .exact()
                 .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(ready + rest)),
-            (Some(_), Watch::Flow(_) | Watch::Several(_)) => SizeHint::default(),
         }
     }
 }

@@ -56,6 +56,8 @@ enum Part {
 }
 
 type Start = Box<dyn FnOnce() -> Starting + Send>;
+/// Bytes, with the fault that they tell of if they do.
+type Piece = (Bytes, Option<String>);
 type Starting = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
 
 impl<B> Exchange<B>
@@ -258,13 +260,13 @@ impl Several {
 // === impl Running ===
 
 impl Running {
-    /// Bytes, with the fault that they tell of if they do; `None` at the end.
+    /// What it says next; `None` at the end.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         upstream: &Arc<str>,
         record: &Record,
-    ) -> Poll<Result<Option<(Bytes, Option<String>)>, Error>> {
+    ) -> Poll<Result<Option<Piece>, Error>> {
         loop {
             match &mut self.part {
                 Part::Starting(starting) => {

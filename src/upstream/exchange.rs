@@ -30,7 +30,8 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     pub(super) ask: Option<Ask>,
     pub(super) pair: Option<Pair>,
     pub(super) reply: Reply,
-    pub(super) dropped: Vec<&'static str>,
+    /// What the client is warned of, in one line; `None` where there is nothing.
+    pub(super) warning: Option<Arc<str>>,
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
     images: Option<Images>,
@@ -84,7 +85,7 @@ where
             ask,
             pair,
             reply,
-            dropped: Vec::new(),
+            warning: None,
             bounds: upstreams.bounds,
             started: Instant::now(),
             images: upstreams.images.clone(),
@@ -125,7 +126,7 @@ where
             ask: self.ask.clone(),
             pair: self.pair,
             reply: Reply { choice: Some(choice), ..self.reply.clone() },
-            dropped: self.dropped.clone(),
+            warning: self.warning.clone(),
             bounds: self.bounds,
             started: self.started,
             images: None,
@@ -213,7 +214,7 @@ where
         };
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.reply.calls_as_text = translated.calls_as_text;
-        self.dropped = translated.dropped;
+        self.warning = self.worded(&translated);
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -225,6 +226,16 @@ where
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,
         })
+    }
+
+    /// What could not be told to this upstream, which is named and never dropped in silence, and what else there is.
+    fn worded(&self, translated: &translate::Outgoing) -> Option<Arc<str>> {
+        let dropped = translated.dropped.join(", ");
+        let dropped = (!dropped.is_empty())
+            .then(|| format!("{} does not take: {dropped}", self.upstream.name));
+        let all: Vec<String> =
+            dropped.into_iter().chain(translated.warnings.iter().cloned()).collect();
+        (!all.is_empty()).then(|| all.join("; ").into())
     }
 
     /// The request in the upstream's dialect, and once more for each further answer that the client wants.

@@ -158,6 +158,28 @@ fn a_picture_that_is_too_large_is_refused_by_its_place() {
     assert!(error.to_string().starts_with("messages[0].content[1]"), "{error}");
 }
 
+#[test]
+fn a_prompt_that_would_be_cut_is_warned_of() {
+    let warned = |context, more: &str| {
+        let text = "x".repeat(400);
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]{more}}}"#);
+        let model = Known { context, ..Known::default() };
+        let aim = Aim { model, ..Aim::default() };
+        openai_front(Operation::Chat).request(&body.into(), &aim).unwrap().warnings
+    };
+    let expected =
+        "the prompt has about 100 tokens, the model looks at 99: Ollama cuts the oldest messages";
+    assert_eq!(warned(99, ""), [expected]);
+    assert_eq!(warned(1000, r#","num_ctx":99"#), [expected]);
+    let none: [&str; 0] = [];
+    for (context, more) in
+        [(100, ""), (0, ""), (99, r#","truncate":false"#), (99, r#","options":{"num_ctx":100}"#)]
+    {
+        assert_eq!(warned(context, more), none, "{context} {more}");
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     use ::base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.encode(bytes)
