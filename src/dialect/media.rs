@@ -33,6 +33,7 @@ pub(super) fn picture(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// A picture of these bytes; `None` for what is none. What they are called elsewhere does not count.
+#[cfg(feature = "gateway")]
 pub(crate) fn shown(bytes: &[u8]) -> Option<Media> {
     Some(Media::here(picture(bytes)?, base64::encode(bytes)))
 }

@@ -14,6 +14,7 @@ mod time;
 mod tokens;
 
 pub(crate) use json::compact;
+#[cfg(feature = "gateway")]
 pub(crate) use media::shown;
 
 use crate::{chat, error::Error};
