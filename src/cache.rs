@@ -72,10 +72,8 @@ struct Meta {
 }
 
 /// Headers that change what is answered, whatever the rules look at.
-const TELLING: [HeaderName; 2] = [
-    HeaderName::from_static("x-unigate-num-ctx"),
-    HeaderName::from_static("anthropic-version"),
-];
+const TELLING: [HeaderName; 2] =
+    [HeaderName::from_static("x-unigate-num-ctx"), HeaderName::from_static("anthropic-version")];
 
 // === impl ChatKey ===
 

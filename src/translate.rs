@@ -1,5 +1,7 @@
 //! From one dialect to another, for whole bodies and for streams; and, where both sides speak the same, the watching of what passes.
 
+mod choices;
+mod fit;
 mod flow;
 mod forced;
 mod kept;
@@ -8,7 +10,7 @@ pub use flow::Flow;
 pub use kept::{complete, restream, unstream};
 
 use crate::{
-    chat::{self, Answer, Finish, Native, Think},
+    chat::{self, Answer, Finish, Media, Native, Part, Source, Think},
     dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
@@ -36,6 +38,8 @@ pub struct Aim {
     pub model: Known,
     /// Whether a field that would have to be left out is an error instead.
     pub strict: bool,
+    /// Most bytes of one picture; 0 is any size.
+    pub max_image_bytes: usize,
     /// What the client says to an Ollama outside of the body, in headers; it stands where the body says nothing.
     pub native: Native,
 }
@@ -60,6 +64,8 @@ pub struct Outgoing {
     pub strip_usage: bool,
     /// Fields that change the answer a little and could not be told to the upstream, for a header and the log.
     pub dropped: Vec<&'static str>,
+    /// What else the client should know, a sentence each without its full stop, for the same header.
+    pub warnings: Vec<String>,
     /// How many answers the client wants where the upstream gives one at a time; 1 where once is enough.
     pub choices: usize,
     /// Whether the answer's text will be a function call; see [`Written`](crate::dialect::Written).
@@ -115,6 +121,7 @@ impl Pair {
             body: more.unwrap_or_else(|| body.clone()),
             operation: self.operation,
             dropped: Vec::new(),
+            warnings: Vec::new(),
             choices: 1,
             calls_as_text: false,
         }
@@ -133,7 +140,11 @@ impl Pair {
     /// # Errors
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
+        self.weigh(&request, aim.max_image_bytes)?;
         suit(&mut request, aim);
+        // Others refuse what does not fit.
+        let cuts = self.upstream.name() == "ollama";
+        let warnings = cuts.then(|| fit::warning(&request, aim.model.context)).flatten();
         let adaptive = aim.model.capabilities.iter().any(|can| can == ADAPTIVE);
         let adaptive_thinking = aim.quirks.adaptive_thinking || adaptive;
         let quirks = Quirks { adaptive_thinking, ..aim.quirks };
@@ -151,9 +162,50 @@ impl Pair {
             operation: written.operation,
             strip_usage: false,
             dropped: written.dropped,
+            warnings: warnings.into_iter().collect(),
             choices: request.choices.max(1),
             calls_as_text: written.calls_as_text,
         })
+    }
+
+    /// Refuses a picture that is larger than may be.
+    fn weigh(&self, request: &chat::Request, most: usize) -> Result<(), Error> {
+        let too_large = |media: &Media| match &media.source {
+            Source::Base64(base64) if media.mime.starts_with("image/") => {
+                base64.len() / 4 * 3 > most.next_multiple_of(3)
+            }
+            Source::Base64(_) | Source::Url(_) => false,
+        };
+        let refuse = |field: String| {
+            Err(Error::BadRequest(format!(
+                "{field} must be at most {most} bytes (translate.max_image_bytes)"
+            )))
+        };
+        match &request.task {
+            _ if most == 0 => Ok(()),
+            chat::Task::Chat(conversation) => {
+                for (index, message) in conversation.messages.iter().enumerate() {
+                    let at = format!("messages[{index}]");
+                    if self.client.name() == "ollama" {
+                        if let Some(place) = message.media().position(too_large) {
+                            return refuse(format!("{at}.images[{place}]"));
+                        }
+                        continue;
+                    }
+                    let large =
+                        |part: &Part| matches!(part, Part::Media(media) if too_large(media));
+                    if let Some(place) = message.content.iter().position(large) {
+                        return refuse(format!("{at}.content[{place}]"));
+                    }
+                }
+                Ok(())
+            }
+            chat::Task::Complete(completion) => match completion.media.iter().position(too_large) {
+                Some(place) => refuse(format!("images[{place}]")),
+                None => Ok(()),
+            },
+            chat::Task::Embed(_) => Ok(()),
+        }
     }
 
     /// Who translates knows the target.

@@ -199,7 +199,8 @@ fn instruct<'a>(messages: &mut Vec<Said<'a>>, words: &'a str) {
         }
         Some(system) => system.content = words.into(),
         None => {
-            messages.insert(0, Said { role: "system", content: words.into(), ..Said::default() })
+            let content = words.into();
+            messages.insert(0, Said { role: "system", content, ..Said::default() });
         }
     }
 }

@@ -97,12 +97,12 @@ fn golden_20_developers_are_the_system_and_parts_are_joined() {
 fn golden_21_pictures_become_bare_base64_in_order() {
     let body = with(
         r#"[{"role":"user","content":[{"type":"text","text":"see"},
-        {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw==","detail":"low"}},
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},
         {"type":"image_url","image_url":"data:image/jpeg;base64,/9j/"}]}]"#,
     );
     assert_eq!(
         to_chat(&body)["messages"],
-        json!([{"role":"user","content":"see","images":["iVBORw==","/9j/"]}])
+        json!([{"role":"user","content":"see","images":["iVBORw0KGgo=","/9j/"]}])
     );
 }
 
@@ -116,13 +116,73 @@ fn golden_22_and_23_only_whole_data_urls_are_pictures() {
     for url in ["https://x/y.png", "HTTP://x"] {
         assert!(not_chat(&image(url)).contains("image URLs are not currently supported"));
     }
-    let images = to_chat(&image("data:image/png;base64,iVBORw"))["messages"][0]["images"].clone();
-    assert_eq!(images, json!(["iVBORw=="]));
-    let images = to_chat(&image("data:image/png;base64,_-8"))["messages"][0]["images"].clone();
-    assert_eq!(images, json!(["/+8="]));
+    let images =
+        to_chat(&image("data:image/png;base64,iVBORw0KGgo"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["iVBORw0KGgo="]));
+    let images = to_chat(&image("data:image/png;base64,_9j_4A"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["/9j/4A=="]));
     for url in ["data:image/png;base64,%%%", "data:image/png,abc", "file:///x", "é", ""] {
         assert!(not_chat(&image(url)).contains("messages[0].content[0].image_url"), "{url}");
     }
+}
+
+#[test]
+fn what_is_called_a_picture_and_is_none_is_refused_by_its_place() {
+    for bytes in ["PHN2Zy8+", "JVBERi0xLjc=", "aGVsbG8="] {
+        let body = with(&format!(
+            r#"[{{"role":"user","content":"a"}},{{"role":"user","content":[{{"type":"text","text":"b"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{bytes}"}}}}]}}]"#
+        ));
+        let error = not_chat(&body);
+        assert!(
+            error.contains("messages[1].content[1].image_url") && error.contains("PNG"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_that_is_too_large_is_refused_by_its_place() {
+    let picture = |length: usize| {
+        let mut bytes = b"\xff\xd8\xff".to_vec();
+        bytes.resize(length, 0);
+        let url = format!("data:image/jpeg;base64,{}", base64(&bytes));
+        with(&format!(
+            r#"[{{"role":"user","content":[{{"type":"text","text":"b"}},{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]"#
+        ))
+    };
+    let aim = Aim { max_image_bytes: 30, ..Aim::default() };
+    let request = |length| openai_front(Operation::Chat).request(&picture(length).into(), &aim);
+    assert!(request(30).is_ok());
+    let error = request(31).unwrap_err();
+    assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+    assert!(error.to_string().starts_with("messages[0].content[1]"), "{error}");
+}
+
+#[test]
+fn a_prompt_that_would_be_cut_is_warned_of() {
+    let warned = |context, more: &str| {
+        let text = "x".repeat(400);
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]{more}}}"#);
+        let model = Known { context, ..Known::default() };
+        let aim = Aim { model, ..Aim::default() };
+        openai_front(Operation::Chat).request(&body.into(), &aim).unwrap().warnings
+    };
+    let expected =
+        "the prompt has about 100 tokens, the model looks at 99: Ollama cuts the oldest messages";
+    assert_eq!(warned(99, ""), [expected]);
+    assert_eq!(warned(1000, r#","num_ctx":99"#), [expected]);
+    let none: [&str; 0] = [];
+    for (context, more) in
+        [(100, ""), (0, ""), (99, r#","truncate":false"#), (99, r#","options":{"num_ctx":100}"#)]
+    {
+        assert_eq!(warned(context, more), none, "{context} {more}");
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use ::base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(bytes)
 }
 
 #[test]
