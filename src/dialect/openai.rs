@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod detail;
 mod models;
 mod read;
 mod replay;
