@@ -1,6 +1,7 @@
 mod invariants;
 mod ollama_to_openai;
 mod openai_to_ollama;
+mod providers;
 mod same;
 
 use super::*;

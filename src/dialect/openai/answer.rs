@@ -1,13 +1,14 @@
 //! Reads the answers of OpenAI and of those who speak like it.
 
 use crate::{
-    chat::{Answer, Delta, Finish, Number, Piece, Said, Token, Vector},
+    chat::{Answer, Call, Delta, Finish, Number, Piece, Said, Token, Vector},
     dialect::{
         Operation, ReadAnswer, Unread, Usage, base64, failure,
         json::{self, Count, Fields, Loose},
         tokens,
     },
 };
+use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap};
@@ -18,6 +19,9 @@ pub(super) struct Reader {
     /// One for each choice seen, by its index: whether it has finished.
     choices: Vec<bool>,
     spoken: bool,
+    /// The calls so far: the index that the upstream gave, and the id.
+    calls: Vec<(Option<u64>, Option<String>)>,
+    sealed: bool,
 }
 
 /// Most choices of one answer whose ends are watched.
@@ -52,8 +56,9 @@ struct Counts {
     completion_tokens: Count,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
-    // DeepSeek's own name for the cached ones.
+    // DeepSeek's own name for the cached ones, and Together's.
     prompt_cache_hit_tokens: Count,
+    cached_tokens: Count,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -86,9 +91,11 @@ struct Choice<'a> {
 #[serde(default)]
 struct Words<'a> {
     #[serde(borrow)]
-    content: Loose<'a>,
+    content: Option<&'a RawValue>,
     reasoning: Loose<'a>,
     reasoning_content: Loose<'a>,
+    // OpenRouter: the same text again, and the seal on it.
+    reasoning_details: Option<&'a RawValue>,
     refusal: Loose<'a>,
     tool_calls: Option<Vec<Called<'a>>>,
     function_call: Option<Function<'a>>,
@@ -138,6 +145,10 @@ impl ReadAnswer for Reader {
         }
         match serde_json::from_slice::<Chunk<'_>>(event) {
             Ok(chunk) => self.chunk(chunk, out),
+            // Gemini's errors are lists of one.
+            Err(_) if event.starts_with(b"[") => {
+                out.push(Delta::Error(failure::read(StatusCode::BAD_GATEWAY, event).0));
+            }
             Err(error) => out.push(Delta::Error(format!(
                 "the upstream sent something that is not OpenAI's: {error}"
             ))),
@@ -182,23 +193,131 @@ impl Reader {
         if index > 0 {
             return;
         }
-        let before = out.len();
+        let (before, completes) = (out.len(), words.is_none());
         let tokens = choice.logprobs.map(probable).filter(|tokens| !tokens.is_empty());
         out.extend(tokens.map(Delta::Tokens));
-        say(words.unwrap_or_default(), out);
+        self.say(words.unwrap_or_default(), out);
         let own = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
-        out.extend(own(choice.reasoning).map(Delta::Thinking));
-        out.extend(own(choice.text).map(Delta::Text));
+        // Together says a delta's text here again.
+        if completes {
+            out.extend(own(choice.reasoning).map(Delta::Thinking));
+            out.extend(own(choice.text).map(Delta::Text));
+        }
         self.spoken |= out.len() > before;
         match reason.as_deref() {
             None => {}
-            // OpenRouter, when the model's own provider fails.
-            Some("error") => {
+            // OpenRouter, when the model's own provider fails; vLLM, when it is stopped from outside.
+            Some("error" | "abort") => {
                 out.push(Delta::Error("the upstream's answer ended in an error".into()));
+            }
+            // Source: api-docs.deepseek.com, create-chat-completion: the answer was interrupted.
+            Some("insufficient_system_resource") => {
+                out.push(Delta::Error("the upstream ran out of resources".into()));
             }
             Some(reason) => out.push(Delta::Finish(finish(reason))),
         }
     }
+
+    fn say(&mut self, words: Words<'_>, out: &mut Vec<Delta>) {
+        let own = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
+        let content = words.content.map(Content::read).unwrap_or_default();
+        // Some send both with the same text.
+        let thinking = own(words.reasoning).or_else(|| own(words.reasoning_content));
+        out.extend(thinking.or(content.thinking).map(Delta::Thinking));
+        if let Some(seal) = words.reasoning_details.and_then(seal)
+            && !std::mem::replace(&mut self.sealed, true)
+        {
+            out.push(Delta::Signature(seal));
+        }
+        out.extend(own(content.text).map(Delta::Text));
+        out.extend(own(words.refusal).map(Delta::Text));
+        for call in words.tool_calls.unwrap_or_default() {
+            let function = call.function.unwrap_or_default();
+            let (id, name) = (call.id.and_then(id), own(function.name));
+            let index = self.index(call.index.0, id.as_deref(), name.is_some());
+            let arguments = function.arguments.map(arguments).unwrap_or_default();
+            out.push(Delta::Tool(Piece { index, id, name, arguments }));
+        }
+        if let Some(function) = words.function_call {
+            out.push(Delta::Tool(Piece {
+                index: 0,
+                id: None,
+                name: own(function.name),
+                arguments: function.arguments.map(arguments).unwrap_or_default(),
+            }));
+        }
+    }
+
+    /// Which call this piece belongs to.
+    ///
+    /// Some leave the index out (Gemini), some say 0 of every call, some repeat id and name with every piece: a piece
+    /// begins a call where it has a name and no call is known by its id, or by its index where it has no id.
+    fn index(&mut self, index: Option<u64>, id: Option<&str>, named: bool) -> usize {
+        let same_id = |(_, known): &(_, Option<String>)| id.is_some() && known.as_deref() == id;
+        let same_index = |(known, has): &(Option<u64>, Option<String>)| {
+            index.is_some() && *known == index && (id.is_none() || has.is_none() || !named)
+        };
+        let known = self.calls.iter().rposition(same_id);
+        let known = known.or_else(|| self.calls.iter().rposition(same_index));
+        let last = self.calls.len().checked_sub(1);
+        match known.or_else(|| last.filter(|_| index.is_none() && id.is_none() && !named)) {
+            Some(at) => {
+                let has = &mut self.calls[at].1;
+                *has = has.take().or_else(|| id.map(str::to_owned));
+                at
+            }
+            // Later ones are left out, as everywhere.
+            None if self.calls.len() >= Call::MAX => Call::MAX,
+            None => {
+                self.calls.push((index, id.map(str::to_owned)));
+                self.calls.len() - 1
+            }
+        }
+    }
+}
+
+/// A text, or a list of parts of which some are thoughts.
+#[derive(Default)]
+struct Content<'a> {
+    text: Loose<'a>,
+    thinking: Option<String>,
+}
+
+impl<'a> Content<'a> {
+    fn read(raw: &'a RawValue) -> Self {
+        // Source: mistralai models/thinkchunk.py; each part of a thought is a part itself.
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Part<'a> {
+            #[serde(borrow)]
+            thinking: Loose<'a>,
+        }
+        let text = serde_json::from_str(raw.get()).unwrap_or_default();
+        let parts = match json::is_list(raw) {
+            true => serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let thoughts = parts.into_iter().filter_map(|part| {
+            serde_json::from_str::<Part<'_>>(part.get()).ok()?.thinking.filled()
+        });
+        let thinking = thoughts.collect::<String>();
+        Self { text, thinking: Some(thinking).filter(|text| !text.is_empty()) }
+    }
+}
+
+/// The seal on what was thought.
+fn seal(details: &RawValue) -> Option<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Sealed<'a> {
+        #[serde(borrow)]
+        signature: Loose<'a>,
+    }
+    let details = serde_json::from_str::<Vec<&RawValue>>(details.get()).ok()?;
+    details.into_iter().find_map(|detail| {
+        let sealed = serde_json::from_str::<Sealed<'_>>(detail.get()).ok()?;
+        sealed.signature.filled().map(Cow::into_owned)
+    })
 }
 
 fn failed(chunk: &Chunk<'_>) -> Option<String> {
@@ -214,7 +333,11 @@ fn usage(counts: Counts) -> Usage {
     Usage {
         prompt: counts.prompt_tokens.0,
         completion: counts.completion_tokens.0,
-        cached: prompt.cached_tokens.0.or(counts.prompt_cache_hit_tokens.0),
+        cached: prompt
+            .cached_tokens
+            .0
+            .or(counts.prompt_cache_hit_tokens.0)
+            .or(counts.cached_tokens.0),
         written: prompt.cache_write_tokens.0,
         reasoning: counts.completion_tokens_details.and_then(|details| details.reasoning_tokens.0),
     }
@@ -222,39 +345,13 @@ fn usage(counts: Counts) -> Usage {
 
 fn finish(reason: &str) -> Finish {
     match reason {
-        "stop" => Finish::Stop,
-        "length" => Finish::Length,
+        // Source: together types/chat/chat_completion_chunk.py, mistralai models/chatcompletionchoice.py.
+        "stop" | "eos" => Finish::Stop,
+        "length" | "model_length" => Finish::Length,
         "tool_calls" | "function_call" => Finish::Tools,
-        "content_filter" => Finish::Filter,
+        // Gemini says behind a colon which filter it was.
+        _ if reason.starts_with("content_filter") => Finish::Filter,
         _ => Finish::Other,
-    }
-}
-
-fn say(words: Words<'_>, out: &mut Vec<Delta>) {
-    let own = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
-    // Some send both with the same text.
-    let thinking = own(words.reasoning).or_else(|| own(words.reasoning_content));
-    out.extend(thinking.map(Delta::Thinking));
-    out.extend(own(words.content).map(Delta::Text));
-    out.extend(own(words.refusal).map(Delta::Text));
-    let calls = words.tool_calls.unwrap_or_default();
-    for (place, call) in calls.into_iter().enumerate() {
-        let function = call.function.unwrap_or_default();
-        out.push(Delta::Tool(Piece {
-            // Some leave the index out, and number ids.
-            index: call.index.0.map_or(place, |index| index as usize),
-            id: call.id.and_then(id),
-            name: own(function.name),
-            arguments: function.arguments.map(arguments).unwrap_or_default(),
-        }));
-    }
-    if let Some(function) = words.function_call {
-        out.push(Delta::Tool(Piece {
-            index: 0,
-            id: None,
-            name: own(function.name),
-            arguments: function.arguments.map(arguments).unwrap_or_default(),
-        }));
     }
 }
 
@@ -305,8 +402,12 @@ pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread>
     if matches!(operation, Operation::Embed | Operation::EmbedOne) {
         return vectors(body);
     }
-    let chunk = serde_json::from_slice::<Chunk<'_>>(body)
-        .map_err(|error| Unread::Strange(error.to_string()))?;
+    let chunk = serde_json::from_slice::<Chunk<'_>>(body).map_err(|error| {
+        match body.trim_ascii_start().starts_with(b"[") {
+            true => Unread::Failed(failure::read(StatusCode::BAD_GATEWAY, body).0),
+            false => Unread::Strange(error.to_string()),
+        }
+    })?;
     if let Some(error) = failed(&chunk) {
         return Err(Unread::Failed(error));
     }
