@@ -8,7 +8,7 @@ pub use kept::{complete, restream, unstream};
 
 use crate::{
     chat::{self, Answer, Finish, Native, Think},
-    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage},
+    dialect::{Dialect, Operation, Quirks, Reply, StreamUsage, Unread, Usage},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -107,8 +107,9 @@ impl Pair {
     }
 
     /// The body to send to an upstream of the same dialect.
-    pub fn pass(&self, body: &Bytes, _aim: &Aim) -> Outgoing {
-        let more = self.upstream.with_usage(self.operation, body);
+    pub fn pass(&self, body: &Bytes, aim: &Aim) -> Outgoing {
+        let asks = aim.quirks.usage != StreamUsage::Unasked;
+        let more = asks.then(|| self.upstream.with_usage(self.operation, body)).flatten();
         Outgoing {
             strip_usage: more.is_some(),
             body: more.unwrap_or_else(|| body.clone()),

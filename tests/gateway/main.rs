@@ -11,6 +11,7 @@ mod errors;
 mod fallback;
 mod log;
 mod passthrough;
+mod providers;
 mod route;
 mod shutdown;
 mod streaming;
