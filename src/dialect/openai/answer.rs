@@ -1,17 +1,21 @@
 //! Reads the answers of OpenAI and of those who speak like it.
 
+mod shape;
+mod whole;
+
+pub(super) use whole::whole;
+
+use self::shape::{Choice, Chunk, Content, Counts, Words, probable, seal};
 use crate::{
-    chat::{Answer, Call, Delta, Finish, Number, Piece, Said, Token, Vector},
+    chat::{Call, Delta, Finish, Piece},
     dialect::{
-        Operation, ReadAnswer, Unread, Usage, base64, failure,
-        json::{self, Count, Fields, Loose},
-        tokens,
+        ReadAnswer, Usage, failure,
+        json::{self, Loose},
     },
 };
 use http::StatusCode;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 /// Reads chat chunks and completion chunks alike: what a choice has says which it is.
 #[derive(Debug, Default)]
@@ -26,107 +30,6 @@ pub(super) struct Reader {
 
 /// Most choices of one answer whose ends are watched.
 const MAX_CHOICES: usize = 128;
-
-// Source: openai-python types/chat/chat_completion_chunk.py, types/completion.py.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    usage: Option<Counts>,
-    // Groq: its usage and its errors stand here.
-    x_groq: Option<Groq<'a>>,
-    error: Option<&'a RawValue>,
-    object: Loose<'a>,
-    message: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Groq<'a> {
-    usage: Option<Counts>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Counts {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    // DeepSeek's own name for the cached ones, and Together's.
-    prompt_cache_hit_tokens: Count,
-    cached_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Count,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Choice<'a> {
-    index: Count,
-    #[serde(borrow)]
-    delta: Option<Words<'a>>,
-    message: Option<Words<'a>>,
-    text: Loose<'a>,
-    reasoning: Loose<'a>,
-    logprobs: Option<&'a RawValue>,
-    finish_reason: Given<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Words<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    reasoning: Loose<'a>,
-    reasoning_content: Loose<'a>,
-    // OpenRouter: the same text again, and the seal on it.
-    reasoning_details: Option<&'a RawValue>,
-    refusal: Loose<'a>,
-    tool_calls: Option<Vec<Called<'a>>>,
-    function_call: Option<Function<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Called<'a> {
-    index: Count,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    function: Option<Function<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Loose<'a>,
-    arguments: Option<&'a RawValue>,
-}
-
-/// A field that may be null, which is not the same as not being there.
-#[derive(Default)]
-struct Given<'a>(Option<Loose<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Given<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Loose::deserialize(deserializer).map(|value| Self(Some(value)))
-    }
-}
 
 impl ReadAnswer for Reader {
     fn read(&mut self, event: &[u8], out: &mut Vec<Delta>) {
@@ -276,50 +179,6 @@ impl Reader {
     }
 }
 
-/// A text, or a list of parts of which some are thoughts.
-#[derive(Default)]
-struct Content<'a> {
-    text: Loose<'a>,
-    thinking: Option<String>,
-}
-
-impl<'a> Content<'a> {
-    fn read(raw: &'a RawValue) -> Self {
-        // Source: mistralai models/thinkchunk.py; each part of a thought is a part itself.
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Part<'a> {
-            #[serde(borrow)]
-            thinking: Loose<'a>,
-        }
-        let text = serde_json::from_str(raw.get()).unwrap_or_default();
-        let parts = match json::is_list(raw) {
-            true => serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default(),
-            false => Vec::new(),
-        };
-        let thoughts = parts.into_iter().filter_map(|part| {
-            serde_json::from_str::<Part<'_>>(part.get()).ok()?.thinking.filled()
-        });
-        let thinking = thoughts.collect::<String>();
-        Self { text, thinking: Some(thinking).filter(|text| !text.is_empty()) }
-    }
-}
-
-/// The seal on what was thought.
-fn seal(details: &RawValue) -> Option<String> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Sealed<'a> {
-        #[serde(borrow)]
-        signature: Loose<'a>,
-    }
-    let details = serde_json::from_str::<Vec<&RawValue>>(details.get()).ok()?;
-    details.into_iter().find_map(|detail| {
-        let sealed = serde_json::from_str::<Sealed<'_>>(detail.get()).ok()?;
-        sealed.signature.filled().map(Cow::into_owned)
-    })
-}
-
 fn failed(chunk: &Chunk<'_>) -> Option<String> {
     let groq = chunk.x_groq.as_ref().and_then(|groq| groq.error);
     let error = chunk.error.and_then(failure::words).or_else(|| groq.and_then(failure::words));
@@ -355,36 +214,6 @@ fn finish(reason: &str) -> Finish {
     }
 }
 
-/// Tokens with their probabilities, in the shape of chats or in that of completions.
-fn probable(raw: &RawValue) -> Vec<Token> {
-    // Source: openai-python types/completion_choice.py.
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Probable<'a> {
-        #[serde(borrow)]
-        content: Option<&'a RawValue>,
-        tokens: Option<Vec<String>>,
-        token_logprobs: Option<Vec<Option<&'a RawValue>>>,
-        top_logprobs: Option<Vec<Option<BTreeMap<String, &'a RawValue>>>>,
-    }
-    let probable = serde_json::from_str::<Probable<'_>>(raw.get()).unwrap_or_default();
-    if let Some(content) = probable.content {
-        return tokens::read(content);
-    }
-    let token = |text: String, logprob: &RawValue| {
-        Some(Token { text, logprob: Number::new(logprob)?, bytes: None, others: Vec::new() })
-    };
-    let logprobs = probable.token_logprobs.unwrap_or_default();
-    let mut others = probable.top_logprobs.unwrap_or_default().into_iter();
-    let list = probable.tokens.unwrap_or_default().into_iter().zip(logprobs);
-    list.filter_map(|(text, logprob)| {
-        let others = others.next().flatten().unwrap_or_default();
-        let others = others.into_iter().filter_map(|(text, logprob)| token(text, logprob));
-        Some(Token { others: others.collect(), ..token(text, logprob?)? })
-    })
-    .collect()
-}
-
 fn id(raw: &RawValue) -> Option<String> {
     let id = json::text(raw).unwrap_or_else(|| raw.get().to_owned());
     (!id.is_empty() && id != "null").then_some(id)
@@ -396,79 +225,4 @@ fn arguments(raw: &RawValue) -> String {
         "null" => String::new(),
         json => json::compact(json),
     })
-}
-
-pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread> {
-    if matches!(operation, Operation::Embed | Operation::EmbedOne) {
-        return vectors(body);
-    }
-    let chunk = serde_json::from_slice::<Chunk<'_>>(body).map_err(|error| {
-        match body.trim_ascii_start().starts_with(b"[") {
-            true => Unread::Failed(failure::read(StatusCode::BAD_GATEWAY, body).0),
-            false => Unread::Strange(error.to_string()),
-        }
-    })?;
-    if let Some(error) = failed(&chunk) {
-        return Err(Unread::Failed(error));
-    }
-    let mut said = Said {
-        usage: chunk
-            .usage
-            .or(chunk.x_groq.and_then(|groq| groq.usage))
-            .map(usage)
-            .unwrap_or_default(),
-        ..Said::default()
-    };
-    let first = |choice: &Choice<'_>| choice.index.0.unwrap_or(0) == 0;
-    let Some(choice) = chunk.choices.unwrap_or_default().into_iter().find(first) else {
-        return Err(Unread::Strange("no \"choices\" in the answer".into()));
-    };
-    // Ollama's /v1 says null when its own answer was cut short; who leaves it out means nothing by it.
-    let silent = choice.finish_reason.0.is_none();
-    let mut deltas = Vec::new();
-    Reader::default().choice(choice, &mut deltas);
-    for delta in deltas {
-        match delta {
-            Delta::Error(message) => return Err(Unread::Failed(message)),
-            delta => said.add(delta),
-        }
-    }
-    if silent {
-        said.finish = Some(Finish::Other);
-    }
-    Ok(Answer::Said(said))
-}
-
-fn vectors(body: &[u8]) -> Result<Answer, Unread> {
-    let strange = |error: crate::error::Error| Unread::Strange(error.to_string());
-    let body = String::from_utf8_lossy(body);
-    let fields = Fields::body(&body).map_err(strange)?;
-    if let Some(error) = fields.raw("error").and_then(failure::words) {
-        return Err(Unread::Failed(error));
-    }
-    if !fields.has("data") {
-        return Err(Unread::Strange("no \"data\" in the answer".into()));
-    }
-    let mut list = Vec::new();
-    for (place, item) in fields.objects("data").map_err(strange)?.iter().enumerate() {
-        let raw = item.raw("embedding");
-        let vector = raw.and_then(vector).ok_or_else(|| {
-            Unread::Strange(format!("data[{place}].embedding is neither numbers nor base64"))
-        })?;
-        let index = item.raw("index").and_then(|raw| raw.get().parse().ok()).unwrap_or(place);
-        list.push((index, vector));
-    }
-    list.sort_by_key(|(index, _)| *index);
-    let counts = fields.raw("usage").and_then(|raw| serde_json::from_str(raw.get()).ok());
-    Ok(Answer::Vectors {
-        vectors: list.into_iter().map(|(_, vector)| vector).collect(),
-        usage: Usage { completion: None, ..counts.map(usage).unwrap_or_default() },
-    })
-}
-
-fn vector(raw: &RawValue) -> Option<Vector> {
-    if let Some(text) = json::text(raw) {
-        return base64::decode_floats(&text).map(Vector::Floats);
-    }
-    serde_json::from_str::<Vec<f32>>(raw.get()).ok().map(|_| Vector::Written(raw.to_owned()))
 }
