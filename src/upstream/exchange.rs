@@ -2,7 +2,7 @@
 
 use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, upload::Upload};
 use crate::{
-    dialect::{Reply, ollama},
+    dialect::{Reply, StreamUsage, ollama},
     error::Error,
     front::{Ask, Front},
     record::{Record, Served, now_ms},
@@ -16,8 +16,11 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Body;
-use std::time::Instant;
-use unigate_layers::{body::Buffered, notes::Target};
+use std::{sync::atomic::Ordering, time::Instant};
+use unigate_layers::{
+    body::{Buffered, Replay},
+    notes::Target,
+};
 use uuid::Uuid;
 
 /// One request to one upstream.
@@ -30,6 +33,8 @@ pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin
     pub(super) dropped: Vec<&'static str>,
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
+    /// Whether usage was asked for without knowing whether that is understood.
+    pub(super) tries_usage: bool,
     aim: Aim,
 }
 
@@ -67,18 +72,49 @@ where
         record.serve(served);
         let known = target.model.as_ref().or(ask.as_ref().and_then(|ask| ask.model.as_ref()));
         let known = known.and_then(|model| (upstreams.knows)(&upstream.name, model));
+        let mut quirks = upstream.quirks;
+        if upstream.unasked.load(Ordering::Relaxed) {
+            quirks.usage = StreamUsage::Unasked;
+        }
         let aim = Aim {
-            quirks: upstream.quirks,
+            quirks,
             model: known.unwrap_or_default(),
             strict: upstreams.strict,
             native: headers::native(&head.headers),
         };
         let (bounds, started) = (upstreams.bounds, Instant::now());
-        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started, aim }
+        let (dropped, tries_usage) = (Vec::new(), false);
+        Self { upstream, record, ask, pair, reply, dropped, bounds, started, aim, tries_usage }
     }
 
+    /// Sends it; once more, where the upstream does not understand that usage is asked for, which it will be asked
+    /// for no more.
     pub(super) async fn run(
         mut self,
+        head: request::Parts,
+        body: Buffered<B>,
+        permit: Permit,
+        via: &HeaderValue,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
+        let unsure = streamed && self.aim.quirks.usage == StreamUsage::Tried;
+        let again = unsure.then(|| Some((head.clone(), body.replay()?))).flatten();
+        match (self.send(head, body, permit, via).await, again) {
+            (Err(Error::Reported { message, .. }), Some((head, body)))
+                if self.tries_usage && names_usage(&message) =>
+            {
+                self.upstream.unasked.store(true, Ordering::Relaxed);
+                self.aim.quirks.usage = StreamUsage::Unasked;
+                self.tries_usage = false;
+                let permit = self.upstream.enter()?;
+                self.send(head, body, permit, via).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn send(
+        &mut self,
         mut head: request::Parts,
         body: Buffered<B>,
         permit: Permit,
@@ -88,7 +124,7 @@ where
             Outgoing::Send { body, strip_usage } => (body, strip_usage),
             Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
         };
-        let upstream = self.upstream;
+        let (this, upstream) = (&*self, self.upstream);
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         // The client's own credential, where it may travel and there is one, stands in place of ours.
         if let Some((name, key)) = &upstream.key
@@ -103,17 +139,17 @@ where
         *request.headers_mut() = head.headers;
         let answer = async {
             let response =
-                upstream.http.request(request).await.map_err(|error| self.unreachable(&error))?;
-            let mut response = self.incoming(response, strip_usage, permit).await?;
-            self.warn(response.headers_mut());
+                upstream.http.request(request).await.map_err(|error| this.unreachable(&error))?;
+            let mut response = this.incoming(response, strip_usage, permit).await?;
+            this.warn(response.headers_mut());
             Ok(response)
         };
         // Only an answer of a dialect has a first event to wait for; an upload takes as long as it takes.
-        if !self.is_translatable() {
+        if !this.is_translatable() {
             return answer.await;
         }
         // An unstreamed answer sends its head when it is complete: only the whole has a limit.
-        let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
+        let streamed = this.ask.as_ref().is_some_and(|ask| ask.stream);
         let waited = if streamed { upstream.first_byte } else { upstream.total };
         let name = upstream.name.clone();
         match tokio::time::timeout(waited, answer).await {
@@ -163,6 +199,8 @@ where
         }
         let translated = pair.request(&whole, &self.aim)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
+        let asks = translated.strip_usage || !pair.same() && pair.upstream.name() == "openai";
+        self.tries_usage = asks && self.aim.quirks.usage == StreamUsage::Tried;
         self.dropped = translated.dropped;
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
@@ -187,6 +225,11 @@ where
             .map_err(|error| Error::Internal(format!("upstream path: {error}")))?;
         Ok(())
     }
+}
+
+/// Whether an upstream complains of being asked for usage.
+pub(super) fn names_usage(message: &str) -> bool {
+    message.contains("stream_options") || message.contains("include_usage")
 }
 
 /// What becomes of a request at the leaf.

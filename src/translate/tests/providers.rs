@@ -107,9 +107,15 @@ fn calls_are_told_apart_however_they_are_numbered() {
     };
     let piece = |index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str| {
         let mut piece = json!({"function":{"arguments":arguments}});
-        index.map(|index| piece["index"] = index.into());
-        id.map(|id| piece["id"] = id.into());
-        name.map(|name| piece["function"]["name"] = name.into());
+        if let Some(index) = index {
+            piece["index"] = index.into();
+        }
+        if let Some(id) = id {
+            piece["id"] = id.into();
+        }
+        if let Some(name) = name {
+            piece["function"]["name"] = name.into();
+        }
         piece
     };
     let both = ["{\"a\":1}", "{\"b\":2}"];
