@@ -2,7 +2,10 @@
 
 use crate::{
     config,
-    dialect::{Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+        responses::RESPONSES,
+    },
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
@@ -24,6 +27,8 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
+    /// Whether it speaks the Responses API beside its own dialect.
+    pub responses: bool,
     /// How it wants to be told the key.
     pub credential: Credential,
     /// Headers that it wants on every request, unless the client sent them.
@@ -52,6 +57,7 @@ const LOCAL: Provider = Provider {
     name: "",
     url: "",
     dialect: &OPENAI,
+    responses: false,
     credential: Credential::Bearer,
     headers: &[],
     connect_s: 3.0,
@@ -72,6 +78,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         name: "openai",
         url: "https://api.openai.com/v1",
+        responses: true,
         quirks: Quirks { max_completion_tokens: true, reasoning_effort: true, ..PLAIN },
         ..CLOUD
     },
@@ -116,7 +123,8 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider { name: "together", url: "https://api.together.xyz/v1", ..CLOUD },
     Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
-    Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
+    // Source: docs.x.ai/docs/api-reference, "Create new response".
+    Provider { name: "xai", url: "https://api.x.ai/v1", responses: true, ..CLOUD },
 ];
 
 // === impl Credential ===
@@ -177,13 +185,18 @@ impl Provider {
     ///
     /// An Ollama is asked for chats, completions and embeddings in its own dialect, because its `/v1` loses
     /// things (mid-stream errors, `max_completion_tokens`, `num_ctx`); `chat` overrides that. What has no
-    /// native form goes through as it came, since an Ollama serves `/v1` too.
+    /// native form goes through as it came, since an Ollama serves `/v1` too. A client of the Responses API is heard in
+    /// its own words by who speaks it.
     pub fn speaks(
         &self,
         client: &'static dyn Dialect,
         operation: Operation,
         chat: Option<&'static dyn Dialect>,
     ) -> &'static dyn Dialect {
+        let responses = operation == Operation::Chat && client.name() == RESPONSES.name();
+        if responses && self.responses && chat.is_none() {
+            return client;
+        }
         match operation {
             Operation::Chat | Operation::Generate | Operation::Embed => {
                 chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
@@ -225,7 +238,29 @@ mod tests {
             "anthropic"
         );
         assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Count, Some(&ANTHROPIC)).name(), "ollama");
+        assert_eq!(ollama.speaks(&RESPONSES, Operation::Chat, None).name(), "ollama");
+        assert_eq!(ollama.speaks(&RESPONSES, Operation::Chat, Some(&OPENAI)).name(), "openai");
         // It has no vectors.
         assert_eq!(ollama.speaks(&OPENAI, Operation::Embed, Some(&ANTHROPIC)).name(), "ollama");
+    }
+
+    #[test]
+    fn the_responses_api_passes_to_who_speaks_it() {
+        for (name, chat, spoken) in [
+            ("openai", None, "responses"),
+            ("xai", None, "responses"),
+            ("openai", Some(&OPENAI as &'static dyn Dialect), "openai"),
+            ("groq", None, "openai"),
+            ("groq", Some(&RESPONSES), "responses"),
+            ("anthropic", None, "anthropic"),
+        ] {
+            let provider = Provider::named(name).unwrap();
+            let dialect = provider.speaks(&RESPONSES, Operation::Chat, chat);
+            assert_eq!(dialect.name(), spoken, "{name}");
+            assert_eq!(
+                provider.speaks(&OPENAI, Operation::Chat, None).name(),
+                provider.dialect.name()
+            );
+        }
     }
 }
