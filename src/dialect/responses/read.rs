@@ -96,12 +96,12 @@ fn tool(fields: &Fields<'_>) -> Result<Option<Tool>, Error> {
         None | Some("function") => alike::function(fields).map(Some),
         // `web_search`, `web_search_preview`, and each with a date behind it. Codex offers it without being told to.
         Some(kind) if kind.starts_with(WEB_SEARCH) => Ok(None),
-        Some(kind) => Err(hosted(&fields.path("type"), kind)),
+        Some(kind) => Err(no_function(&fields.path("type"), kind)),
     }
 }
 
-fn hosted(path: &str, kind: &str) -> Error {
-    let why = format!("tools of the type {kind:?} run at OpenAI; functions have a translation");
+fn no_function(path: &str, kind: &str) -> Error {
+    let why = format!("tools of the type {kind:?} have no translation, functions have");
     untranslatable(path, &why)
 }
 
@@ -131,7 +131,7 @@ fn choice(fields: &Fields<'_>) -> Result<Option<Choice>, Error> {
             for tool in object.objects("tools")? {
                 match tool.string("type")?.as_deref() {
                     None | Some("function") => names.extend(tool.string("name")?),
-                    Some(kind) => return Err(hosted(&tool.path("type"), kind)),
+                    Some(kind) => return Err(no_function(&tool.path("type"), kind)),
                 }
             }
             if names.is_empty() {
@@ -139,7 +139,7 @@ fn choice(fields: &Fields<'_>) -> Result<Option<Choice>, Error> {
             }
             Ok(Some(Choice::Allowed { required, names }))
         }
-        Some(kind) => Err(hosted(&object.path("type"), kind)),
+        Some(kind) => Err(no_function(&object.path("type"), kind)),
         None => Err(wrong()),
     }
 }

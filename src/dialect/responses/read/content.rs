@@ -33,8 +33,10 @@ fn part(part: &Fields<'_>) -> Result<Part, Error> {
         Some("input_file") => file(part).map(Part::Media),
         Some("input_audio") => audio(part).map(Part::Media),
         Some(kind) => {
-            let why = "only text, input_image, input_file and input_audio parts have a translation";
-            Err(untranslatable(&format!("{} {kind:?}", part.path("type")), why))
+            let why = format!(
+                "parts of the type {kind:?} have no translation; text, input_image, input_file and input_audio have"
+            );
+            Err(untranslatable(&part.path("type"), &why))
         }
         None => Err(part.wrong("type", "input_text, output_text, input_image or input_file")),
     }

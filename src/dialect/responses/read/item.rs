@@ -68,9 +68,10 @@ fn read(
         }
         "item_reference" => Err(item.wrong("type", "message, function_call or another item")),
         kind => {
-            let why =
-                "only messages, reasoning and functions with their results have a translation";
-            Err(untranslatable(&format!("{} {kind:?}", item.path("type")), why))
+            let why = format!(
+                "items of the type {kind:?} have no translation; messages, reasoning and functions with their results have"
+            );
+            Err(untranslatable(&item.path("type"), &why))
         }
     }
 }
