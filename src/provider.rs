@@ -193,13 +193,15 @@ impl Provider {
         operation: Operation,
         chat: Option<&'static dyn Dialect>,
     ) -> &'static dyn Dialect {
-        let responses = operation == Operation::Chat && client.name() == RESPONSES.name();
-        if responses && self.responses && chat.is_none() {
-            return client;
-        }
+        let responses = client.name() == RESPONSES.name();
+        // Nobody else's words are put into this dialect.
+        let can = |chat: &dyn Dialect| {
+            chat.path(operation).is_some() && (responses || chat.name() != RESPONSES.name())
+        };
         match operation {
+            Operation::Chat if responses && self.responses && chat.is_none() => client,
             Operation::Chat | Operation::Generate | Operation::Embed => {
-                chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
+                chat.filter(|chat| can(*chat)).unwrap_or(self.dialect)
             }
             // No Ollama counts tokens.
             Operation::EmbedOne | Operation::Count => self.dialect,
@@ -253,6 +255,7 @@ mod tests {
             ("groq", None, "openai"),
             ("groq", Some(&RESPONSES), "responses"),
             ("anthropic", None, "anthropic"),
+            ("ollama", Some(&RESPONSES), "responses"),
         ] {
             let provider = Provider::named(name).unwrap();
             let dialect = provider.speaks(&RESPONSES, Operation::Chat, chat);

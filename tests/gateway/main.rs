@@ -12,6 +12,7 @@ mod errors;
 mod fallback;
 mod log;
 mod passthrough;
+mod responses;
 mod route;
 mod shutdown;
 mod streaming;
