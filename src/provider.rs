@@ -7,7 +7,7 @@ use crate::{
     config,
     dialect::{
         Dialect, Operation, Quirks, StreamUsage, anthropic::ANTHROPIC, ollama::OLLAMA,
-        openai::OPENAI,
+        openai::OPENAI, responses::RESPONSES,
     },
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
@@ -30,6 +30,8 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
+    /// Whether it speaks the Responses API beside its own dialect.
+    pub responses: bool,
     /// How it wants to be told the key.
     pub credential: Credential,
     /// Headers that it wants on every request, unless the client sent them.
@@ -50,6 +52,7 @@ const LOCAL: Provider = Provider {
     name: "",
     url: "",
     dialect: &OPENAI,
+    responses: false,
     credential: Credential::Bearer,
     headers: &[],
     connect_s: 3.0,
@@ -74,13 +77,20 @@ pub const PROVIDERS: &[Provider] = &[
         quirks: quirks::OLLAMA,
         ..LOCAL
     },
-    Provider { name: "openai", url: "https://api.openai.com/v1", quirks: quirks::OPENAI, ..CLOUD },
+    Provider {
+        name: "openai",
+        url: "https://api.openai.com/v1",
+        responses: true,
+        quirks: quirks::OPENAI,
+        ..CLOUD
+    },
     // Its address has the name of one's own resource in it, `https://<resource>.openai.azure.com/openai/v1`, and a
     // model is called by the name of its deployment.
     // Source: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
     Provider {
         name: "azure",
         credential: Credential::Header("api-key"),
+        responses: true,
         quirks: quirks::AZURE,
         ..CLOUD
     },
@@ -149,7 +159,14 @@ pub const PROVIDERS: &[Provider] = &[
         quirks: quirks::FIREWORKS,
         ..CLOUD
     },
-    Provider { name: "xai", url: "https://api.x.ai/v1", quirks: quirks::XAI, ..CLOUD },
+    // Source: docs.x.ai/docs/api-reference, "Create new response".
+    Provider {
+        name: "xai",
+        url: "https://api.x.ai/v1",
+        responses: true,
+        quirks: quirks::XAI,
+        ..CLOUD
+    },
 ];
 
 // === impl Credential ===
@@ -212,16 +229,23 @@ impl Provider {
     ///
     /// An Ollama is asked for chats, completions and embeddings in its own dialect, because its `/v1` loses
     /// things (mid-stream errors, `max_completion_tokens`, `num_ctx`); `chat` overrides that. What has no
-    /// native form goes through as it came, since an Ollama serves `/v1` too.
+    /// native form goes through as it came, since an Ollama serves `/v1` too. A client of the Responses API is heard in
+    /// its own words by who speaks it.
     pub fn speaks(
         &self,
         client: &'static dyn Dialect,
         operation: Operation,
         chat: Option<&'static dyn Dialect>,
     ) -> &'static dyn Dialect {
+        let responses = client.name() == RESPONSES.name();
+        // Nobody else's words are put into this dialect.
+        let can = |chat: &dyn Dialect| {
+            chat.path(operation).is_some() && (responses || chat.name() != RESPONSES.name())
+        };
         match operation {
+            Operation::Chat if responses && self.responses && chat.is_none() => client,
             Operation::Chat | Operation::Generate | Operation::Embed => {
-                chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
+                chat.filter(|chat| can(*chat)).unwrap_or(self.dialect)
             }
             // No Ollama counts tokens.
             Operation::EmbedOne | Operation::Count => self.dialect,

@@ -72,14 +72,6 @@ fn a_key_goes_where_its_row_says() {
     assert!(Credential::Bearer.header("a\nb").is_err());
 }
 
-#[test]
-fn an_openai_client_is_translated_for_an_ollama_unless_told_otherwise() {
-    let ollama = Provider::named("ollama").unwrap();
-    assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
-    assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
-    assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
-}
-
 /// What an Ollama client's request becomes for this provider, and what was left out of it.
 fn sent(provider: &str, model: &str, extra: &str) -> (Value, Vec<&'static str>) {
     let body = format!(
@@ -324,4 +316,37 @@ fn gemini_is_shown_a_seal_on_the_first_call_of_a_turn() {
     assert!(calls[1].get("extra_content").is_none());
     let openai = write("openai", HISTORY).unwrap().0;
     assert!(!openai.to_string().contains("extra_content"));
+}
+
+#[test]
+fn an_openai_client_is_translated_for_an_ollama_unless_told_otherwise() {
+    let ollama = Provider::named("ollama").unwrap();
+    assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
+    assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
+    assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
+    assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Chat, None).name(), "ollama");
+    assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Chat, Some(&ANTHROPIC)).name(), "anthropic");
+    assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Count, Some(&ANTHROPIC)).name(), "ollama");
+    assert_eq!(ollama.speaks(&RESPONSES, Operation::Chat, None).name(), "ollama");
+    assert_eq!(ollama.speaks(&RESPONSES, Operation::Chat, Some(&OPENAI)).name(), "openai");
+    // It has no vectors.
+    assert_eq!(ollama.speaks(&OPENAI, Operation::Embed, Some(&ANTHROPIC)).name(), "ollama");
+}
+
+#[test]
+fn the_responses_api_passes_to_who_speaks_it() {
+    for (name, chat, spoken) in [
+        ("openai", None, "responses"),
+        ("xai", None, "responses"),
+        ("openai", Some(&OPENAI as &'static dyn Dialect), "openai"),
+        ("groq", None, "openai"),
+        ("groq", Some(&RESPONSES), "responses"),
+        ("anthropic", None, "anthropic"),
+        ("ollama", Some(&RESPONSES), "responses"),
+    ] {
+        let provider = Provider::named(name).unwrap();
+        let dialect = provider.speaks(&RESPONSES, Operation::Chat, chat);
+        assert_eq!(dialect.name(), spoken, "{name}");
+        assert_eq!(provider.speaks(&OPENAI, Operation::Chat, None).name(), provider.dialect.name());
+    }
 }

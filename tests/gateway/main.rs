@@ -18,6 +18,7 @@ mod images;
 mod log;
 mod passthrough;
 mod providers;
+mod responses;
 mod route;
 mod shutdown;
 mod streaming;
