@@ -1,0 +1,131 @@
+//! What someone hears who reads a stream to its end, and whether two have heard the same.
+
+use crate::frame;
+use unigate::{
+    chat::{Call, Delta, Finish, Said},
+    dialect::{Dialect, Operation},
+};
+
+/// How a stream ended for whoever read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was whole.
+    End,
+    /// It said that it failed.
+    Error,
+    /// It stopped.
+    Cut,
+}
+
+/// What was heard.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) said: Said,
+    /// How often a reason to finish was given. Of several, readers keep different ones.
+    pub(crate) finishes: usize,
+    pub(crate) ending: Ending,
+}
+
+impl Heard {
+    pub(crate) fn new(dialect: &dyn Dialect, operation: Operation, stream: &[u8]) -> Self {
+        let mut heard = Self { said: Said::default(), finishes: 0, ending: Ending::Cut };
+        let mut reader = dialect.reader(operation);
+        let mut deltas = Vec::new();
+        for (event, closed) in frame::cut(dialect.framing(), stream) {
+            if event.error {
+                heard.ending = Ending::Error;
+            } else if closed || whole(&event.data) {
+                reader.read(&event.data, &mut deltas);
+                heard.add(&mut deltas);
+            }
+            if heard.ending != Ending::Cut {
+                return heard;
+            }
+        }
+        reader.end(&mut deltas);
+        heard.add(&mut deltas);
+        heard
+    }
+
+    fn add(&mut self, deltas: &mut Vec<Delta>) {
+        for delta in deltas.drain(..) {
+            match delta {
+                _ if self.ending != Ending::Cut => {}
+                Delta::End => self.ending = Ending::End,
+                Delta::Error(_) => self.ending = Ending::Error,
+                delta => {
+                    self.finishes += usize::from(matches!(delta, Delta::Finish(_)));
+                    self.said.add(delta);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a last event without its end is all there.
+fn whole(data: &[u8]) -> bool {
+    data.starts_with(b"[DONE]") || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
+/// Holds that a client hears what the upstream said.
+pub(crate) fn same(operation: Operation, up: &Said, down: &Said, usage: bool) {
+    assert_eq!(up.text, down.text, "the text");
+    assert_eq!(up.thinking, down.thinking, "the thinking");
+    // Completions have no place for calls.
+    if operation == Operation::Chat {
+        let cut = up.finish == Some(Finish::Length);
+        let (said, heard) = (calls(&up.calls, cut), calls(&down.calls, cut));
+        assert_eq!(said.len(), heard.len(), "the calls: {said:?} {heard:?}");
+        for (said, heard) in said.iter().zip(&heard) {
+            assert_eq!((&said.name, &said.arguments), (&heard.name, &heard.arguments));
+            assert!(said.id.is_none() || said.id == heard.id, "{said:?} {heard:?}");
+        }
+    }
+    assert_eq!(down.finish.is_some(), up.finish.is_some(), "whether it finished");
+    let length = |said: &Said| said.finish == Some(Finish::Length);
+    assert_eq!(length(up), length(down), "whether it was cut by a limit");
+    if usage {
+        let counts =
+            |said: &Said| (said.usage.prompt.unwrap_or(0), said.usage.completion.unwrap_or(0));
+        assert_eq!(counts(up), counts(down), "the tokens");
+    }
+}
+
+/// Calls as they can be compared. Where a limit cut the answer, a call that it cut off may be missing.
+fn calls(calls: &[Call], cut: bool) -> Vec<Call> {
+    let plain = |call: &Call| Call {
+        id: call.id.clone(),
+        name: call.name.clone(),
+        arguments: arguments(&call.arguments),
+    };
+    let kept = |call: &Call| !cut || object(&call.arguments);
+    calls.iter().map(plain).filter(kept).collect()
+}
+
+fn object(arguments: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(arguments).is_ok_and(|value| value.is_object())
+}
+
+/// Arguments without the spaces between their tokens; order and numbers as they were written.
+pub(crate) fn arguments(json: &str) -> String {
+    if json.trim().is_empty() {
+        return "{}".into();
+    }
+    if serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+        return json.into();
+    }
+    let (mut out, mut inside, mut escaped) = (String::new(), false, false);
+    for c in json.chars() {
+        if !inside && c.is_ascii_whitespace() {
+            continue;
+        }
+        inside ^= c == '"' && !escaped;
+        escaped = inside && c == '\\' && !escaped;
+        match c {
+            // They leave as escapes.
+            '\u{85}' | '\u{2028}' | '\u{2029}' => out += &format!("\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,142 @@
+//! What must hold for any bytes that a client or an upstream may send: plain functions that panic where it does not.
+//!
+//! `cargo fuzz` calls them with bytes that it makes up, and `tests/` with the files below `corpus/`, on any machine.
+//! Each [`Row`] of [`ROWS`] is a dialect and has three targets: what its clients ask (`request_x`), what its
+//! upstreams answer whole (`answer_x`) and streamed (`stream_x`). Each of them goes to every dialect of the table,
+//! its own among them, so that one more row is every pair with it.
+
+mod answer;
+mod cut;
+mod frame;
+mod heard;
+mod request;
+mod stream;
+
+pub use frame::{ndjson, sse};
+#[cfg(fuzzing)]
+pub use libfuzzer_sys;
+
+use bytes::Bytes;
+use std::{env, fs, process::ExitCode};
+use unigate::{
+    dialect::{Dialect, Operation, Quirks, Reply, ollama::OLLAMA, openai::OPENAI},
+    error::Error,
+    translate::{Outgoing, Pair},
+};
+
+/// A dialect, and what can be told of its streams without reading them as it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The dialect.
+    pub dialect: &'static dyn Dialect,
+    /// An event that ends an answer has one of these in it, written without spaces; what is no JSON begins with it.
+    pub ends: &'static [&'static str],
+    /// The lines that its events are made of, in order; empty for NDJSON.
+    pub lines: &'static [&'static str],
+}
+
+/// Every dialect.
+pub static ROWS: &[Row] = &[
+    Row { dialect: &OLLAMA, ends: &["\"done\":true"], lines: &[] },
+    Row {
+        dialect: &OPENAI,
+        ends: &["[DONE]", "\"finish_reason\":\"", "\"finish_reason\":["],
+        lines: &["data"],
+    },
+];
+
+/// What an upstream may be like.
+fn quirks() -> [Quirks; 2] {
+    let all = Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
+    [Quirks::default(), all]
+}
+
+/// The only call of [`Pair::request`].
+fn translate(pair: Pair, body: &Bytes, quirks: Quirks) -> Result<Outgoing, Error> {
+    pair.request(body, quirks)
+}
+
+const OPERATIONS: [Operation; 4] =
+    [Operation::Chat, Operation::Generate, Operation::Embed, Operation::EmbedOne];
+
+/// When everything happens, in milliseconds since 1970.
+const NOW: u64 = 1_785_000_000_000;
+
+fn reply(usage: bool, base64: bool) -> Reply {
+    let id = "0123456789abcdef01234567".into();
+    Reply { id, created_ms: NOW, model: "asked".into(), usage, base64 }
+}
+
+/// The names of all targets.
+pub fn targets() -> Vec<String> {
+    let mut names = vec!["ndjson".to_owned(), "sse".to_owned()];
+    for kind in ["answer", "request", "stream"] {
+        names.extend(ROWS.iter().map(|row| format!("{kind}_{}", row.dialect.name())));
+    }
+    names
+}
+
+/// Runs one target on these bytes.
+///
+/// # Panics
+/// Where something does not hold that must, or no target has this name.
+pub fn check(target: &str, data: &[u8]) {
+    match target {
+        "ndjson" => return ndjson(data),
+        "sse" => return sse(data),
+        _ => {}
+    }
+    let (kind, row) = row(target);
+    match kind {
+        "answer" => answer::check(row, data),
+        "request" => request::check(row, data),
+        "stream" => stream::check(row, data),
+        _ => panic!("there is no target {target}"),
+    }
+}
+
+/// Cuts a stream at these places, in two and off and into pieces; each is taken modulo its length.
+/// Does nothing for a target that reads no streams.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_cuts(target: &str, data: &[u8], cuts: &[usize]) {
+    if target.starts_with("stream_") {
+        stream::check_cuts(row(target).1, data, cuts);
+    }
+}
+
+fn row(target: &str) -> (&str, &'static Row) {
+    let (kind, name) = target.split_once('_').expect("a target is named kind_dialect");
+    let row = ROWS.iter().find(|row| row.dialect.name() == name);
+    (kind, row.expect("a dialect of the table"))
+}
+
+/// Runs one target on the files that the command line names; what a program does when it is not fuzzing.
+pub fn replay(target: &str) -> ExitCode {
+    for path in env::args_os().skip(1) {
+        match fs::read(&path) {
+            Ok(data) => check(target, &data),
+            Err(error) => {
+                eprintln!("cannot read {}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
+        eprintln!("{target}: {} holds", path.display());
+    }
+    ExitCode::SUCCESS
+}
+
+/// The program of one target.
+#[macro_export]
+macro_rules! target {
+    ($name:literal) => {
+        #[cfg(fuzzing)]
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check($name, data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::replay($name)
+        }
+    };
+}

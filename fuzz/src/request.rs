@@ -1,0 +1,166 @@
+//! Requests: from a client of one dialect to upstreams of all of them, and back.
+
+use crate::{OPERATIONS, ROWS, Row, heard::arguments, quirks, translate};
+use bytes::Bytes;
+use serde_json::Value;
+use unigate::{
+    chat::{Message, Request, Task},
+    dialect::{Dialect, Operation, Prompt},
+    error::Error,
+    translate::{Outgoing, Pair},
+};
+
+/// Everything that must hold when a client of this dialect asks with these bytes.
+pub(crate) fn check(client: &Row, data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    for operation in OPERATIONS {
+        let client = client.dialect;
+        looked_at(client, operation, data);
+        // Whoever asks for something else than JSON with one model gets no further.
+        if client.ask(operation, data).is_err() {
+            continue;
+        }
+        for upstream in ROWS {
+            let pair = Pair { client, upstream: upstream.dialect, operation };
+            for quirks in quirks() {
+                match translate(pair, &body, quirks) {
+                    Ok(out) if pair.same() => passed(pair, &body, &out),
+                    Ok(out) => written(pair, &body, &out),
+                    Err(error) => refused(pair, &error),
+                }
+            }
+        }
+    }
+}
+
+/// What the router and the cache look at can be asked of any bytes.
+fn looked_at(client: &dyn Dialect, operation: Operation, data: &[u8]) {
+    let prompt = client.prompt(operation, data);
+    assert!(prompt.text.len() <= Prompt::MAX_TEXT);
+    client.deterministic(operation, data);
+    client.wishes(operation, data);
+    client.is_load(operation, data);
+    if client.ask(operation, data).is_ok() {
+        assert!(object(data), "only a JSON object is asked");
+    }
+}
+
+fn object(data: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(data).is_ok_and(|value| value.is_object())
+}
+
+fn refused(pair: Pair, error: &Error) {
+    assert!(!pair.same(), "nothing is refused in the same dialect: {error}");
+    match error {
+        Error::BadRequest(_) | Error::Untranslatable { .. } | Error::Unsupported(_) => {}
+        other => panic!("a request cannot fail so: {other:?}"),
+    }
+    assert!(
+        error.status().is_client_error() || matches!(error, Error::Unsupported(_)),
+        "{error:?}"
+    );
+    assert!(!error.to_string().is_empty());
+}
+
+/// The same dialect: nothing is changed but that usage is asked for.
+fn passed(pair: Pair, body: &Bytes, out: &Outgoing) {
+    assert_eq!(out.strip_usage, out.body != body);
+    assert_eq!(out.operation, pair.operation);
+    assert!(out.dropped.is_empty());
+    if !out.strip_usage {
+        return;
+    }
+    let (mut before, mut after) = (json(body), json(&out.body));
+    assert_eq!(after["stream_options"]["include_usage"], true);
+    for value in [&mut before, &mut after] {
+        if let Some(options) = value["stream_options"].as_object_mut() {
+            options.remove("include_usage");
+        }
+        if value["stream_options"].as_object().is_none_or(serde_json::Map::is_empty) {
+            value.as_object_mut().expect("an object").remove("stream_options");
+        }
+    }
+    assert_eq!(before, after, "everything else stays");
+}
+
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).expect("a body that was asked is JSON")
+}
+
+/// Another dialect: the upstream can read it, and reads in it what the client wrote.
+fn written(pair: Pair, body: &Bytes, out: &Outgoing) {
+    let text = String::from_utf8_lossy(&out.body);
+    let Value::Object(fields) = json(&out.body) else { panic!("no object: {text}") };
+    assert!(fields.values().all(|value| !value.is_null()), "a field is null: {text}");
+    assert!(pair.upstream.path(out.operation).is_some(), "there is a path for it");
+    assert!(out.body.len() <= 64 * body.len() + 4096);
+
+    let asked = pair.client.ask(pair.operation, body).expect("it was asked already");
+    let asks = pair.upstream.ask(out.operation, &out.body).expect("ours can be asked");
+    let model = |model: &Option<std::sync::Arc<str>>| model.clone().unwrap_or_default();
+    assert_eq!(model(&asked.model), model(&asks.model), "the model");
+    assert_eq!(asked.stream, asks.stream, "whether it is streamed");
+
+    let first = pair.client.read_request(pair.operation, body).expect("it was read already");
+    let second = pair.upstream.read_request(out.operation, &out.body);
+    let second = second.unwrap_or_else(|error| panic!("{error} in our own request: {text}"));
+    same(&first, &second);
+
+    let back = Pair { client: pair.upstream, upstream: pair.client, operation: out.operation };
+    for quirks in quirks() {
+        let Ok(again) = translate(back, &out.body, quirks) else { continue };
+        let third = pair.client.read_request(again.operation, &again.body);
+        let third = third.unwrap_or_else(|error| panic!("{error} on the way back from {text}"));
+        same(&first, &third);
+    }
+}
+
+/// Holds that two requests ask for the same.
+fn same(one: &Request, other: &Request) {
+    assert_eq!(one.model, other.model, "the model");
+    assert_eq!(one.stream, other.stream, "whether it is streamed");
+    match (&one.task, &other.task) {
+        (Task::Chat(one), Task::Chat(other)) => {
+            assert_eq!(one.messages.len(), other.messages.len(), "the messages");
+            for (one, other) in one.messages.iter().zip(&other.messages) {
+                same_message(one, other);
+            }
+            let names = |tools: &[unigate::chat::Tool]| {
+                tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>()
+            };
+            // Who may call none is offered none.
+            if !other.tools.is_empty() || one.tool_choice.is_none() {
+                assert_eq!(names(&one.tools), names(&other.tools), "the tools");
+            }
+            assert_eq!(one.format.is_some(), other.format.is_some(), "the format");
+        }
+        (Task::Complete(one), Task::Complete(other)) => {
+            assert_eq!((&one.prompt, &one.suffix), (&other.prompt, &other.suffix));
+        }
+        // A plain prompt becomes a conversation where nothing else has a template.
+        (Task::Complete(one), Task::Chat(other)) => {
+            let last = other.messages.last().expect("the prompt is a message");
+            assert_eq!((&one.prompt, "user"), (&last.text, &*last.role));
+            assert_eq!(one.media.len(), last.media.len(), "the pictures");
+            let system = other.messages.len() == 2;
+            assert_eq!(one.system.is_some(), system, "the system message");
+        }
+        (Task::Embed(one), Task::Embed(other)) => assert_eq!(one.input, other.input),
+        (one, other) => panic!("{one:?} has become {other:?}"),
+    }
+}
+
+fn same_message(one: &Message, other: &Message) {
+    assert_eq!((&one.role, &one.text), (&other.role, &other.text));
+    let media = |message: &Message| {
+        message.media.iter().map(|media| media.base64.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(media(one), media(other), "the pictures");
+    assert_eq!(one.calls.len(), other.calls.len(), "the calls");
+    for (one, other) in one.calls.iter().zip(&other.calls) {
+        assert_eq!(one.name, other.name);
+        assert_eq!(arguments(&one.arguments), arguments(&other.arguments));
+        assert!(one.id.is_none() || one.id == other.id, "{one:?} {other:?}");
+    }
+    assert!(one.call_id.is_none() || one.call_id == other.call_id, "which call it answers");
+}
