@@ -144,11 +144,13 @@ fn object(text: &str) -> bool {
 
 /// Whether an event may end an answer, as [`Row::ends`] says.
 pub(crate) fn ends(row: &Row, event: &[u8]) -> bool {
-    match serde_json::from_slice::<Value>(event) {
+    // Not every reader looks at every byte.
+    let text = String::from_utf8_lossy(event);
+    match serde_json::from_str::<Value>(&text) {
         Ok(value) => {
             let text = value.to_string();
             row.ends.iter().any(|end| text.contains(end))
         }
-        Err(_) => row.ends.iter().any(|end| event.trim_ascii().starts_with(end.as_bytes())),
+        Err(_) => row.ends.iter().any(|end| text.trim_ascii().starts_with(end)),
     }
 }

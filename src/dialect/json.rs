@@ -52,6 +52,12 @@ impl<'a> Fields<'a> {
         self.raw(name).is_some()
     }
 
+    /// Whether any of these fields has something in it.
+    pub(crate) fn any(&self, names: &[&str]) -> bool {
+        let empty = |raw: &RawValue| matches!(compact(raw.get()).as_str(), "\"\"" | "{}" | "[]");
+        names.iter().any(|name| self.raw(name).is_some_and(|raw| !empty(raw)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.list.iter().map(|(key, raw)| (&**key, *raw))
     }
