@@ -62,8 +62,8 @@ struct Meta {
     streamed: bool,
     /// Whether the bytes show the usage themselves.
     usage: bool,
-    prompt: Option<u64>,
-    completion: Option<u64>,
+    #[serde(flatten)]
+    tokens: Usage,
     upstream: String,
     model: Option<String>,
     dialect: String,
@@ -252,8 +252,7 @@ fn convert(
         id: Uuid::new_v4().simple().to_string().into(),
         created_ms: now_ms(),
         model: meta.model.as_deref().or(ask.model.as_deref())?.into(),
-        usage: wishes.usage,
-        base64: wishes.base64,
+        wishes,
     };
     let whole = if meta.streamed {
         translate::unstream(front.dialect, operation, body, &reply)?
@@ -275,18 +274,18 @@ fn with_usage(
     meta: &Meta,
     reply: &Reply,
 ) -> Option<Bytes> {
-    if !meta.streamed || meta.usage || (meta.prompt.is_none() && meta.completion.is_none()) {
+    if !meta.streamed || meta.usage || !meta.tokens.is_known() {
         return Some(whole);
     }
     let Answer::Said(mut said) = front.dialect.read_answer(operation, &whole).ok()? else {
         return Some(whole);
     };
-    said.usage = Usage { prompt: meta.prompt, completion: meta.completion };
+    said.usage = meta.tokens;
     front.dialect.write_answer(operation, Answer::Said(said), reply, reply.created_ms).ok()
 }
 
 fn tell(record: &Record, meta: &Meta) {
-    let _ = record.usage.set((meta.prompt, meta.completion));
+    let _ = record.usage.set(meta.tokens);
     let _ = record
         .route
         .set(Decision { rule: meta.rule.as_str().into(), why: meta.why.as_str().into() });
@@ -311,16 +310,14 @@ impl Fill for ChatFill {
         }
         let streamed = self.ask.stream;
         let seen = translate::complete(self.front.dialect, self.operation, streamed, &body)?;
-        let (prompt, completion) =
-            self.record.usage.get().copied().unwrap_or((seen.prompt, seen.completion));
+        let tokens = self.record.usage.get().copied().unwrap_or(seen);
         let served = self.record.served();
         let served = served.as_ref();
         let route = self.record.route.get();
         let meta = Meta {
             streamed,
             usage: self.usage,
-            prompt,
-            completion,
+            tokens,
             upstream: served.map_or_else(String::new, |s| s.upstream.to_string()),
             model: served.and_then(|s| s.model.as_deref().map(str::to_owned)),
             dialect: served.map_or_else(String::new, |s| s.dialect.to_owned()),

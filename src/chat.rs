@@ -5,10 +5,11 @@
 
 mod answer;
 
-pub use answer::{Answer, Delta, Finish, Model, Piece, Said, Vector};
+pub use answer::{Answer, Delta, Finish, Model, Piece, Said, Token, Vector};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// A piece of JSON exactly as it was written.
 pub type Raw = Box<RawValue>;
@@ -26,6 +27,10 @@ pub struct Request {
     pub sampling: Sampling,
     /// What only Ollama understands, kept for an upstream that does.
     pub native: Native,
+    /// How many answers are wanted, each on its own; 1 unless the client asks for more.
+    pub choices: usize,
+    /// Who asks, in the client's own words, for the upstream's watch over misuse.
+    pub user: Option<String>,
     /// Fields that change the answer a little, that the target cannot be told, and that were therefore left out.
     pub dropped: Vec<&'static str>,
 }
@@ -52,8 +57,8 @@ pub struct Conversation {
     pub format: Option<Format>,
     /// Whether to think first; `None` leaves it to the model.
     pub think: Option<Think>,
-    /// How tool use was constrained, as the client wrote it; `None` leaves it to the model.
-    pub tool_choice: Option<Raw>,
+    /// Which tools must or may be called; `None` leaves it to the model.
+    pub tool_choice: Option<Choice>,
     /// Whether several tools may be called at once; `None` leaves it to the model.
     pub parallel_tools: Option<bool>,
 }
@@ -93,27 +98,70 @@ pub struct Embedding {
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`; others are handed on as they are.
     pub role: String,
-    /// All text of the message; empty when it has none.
-    pub text: String,
-    /// Pictures or sound, in order.
-    pub media: Vec<Media>,
+    /// What it says and shows, in order; empty when it says nothing.
+    pub content: Vec<Part>,
     /// What the assistant thought before it spoke.
     pub thinking: Option<String>,
+    /// The upstream's seal on that thinking, which it wants back (Anthropic's `signature`).
+    pub signature: Option<String>,
     /// Functions that the assistant called.
     pub calls: Vec<Call>,
     /// Which call a tool's message answers, by id.
     pub call_id: Option<String>,
     /// Which function a tool's message answers, by name.
     pub tool_name: Option<String>,
+    /// Whether a tool's message tells of a failure.
+    pub failed: bool,
 }
 
-/// A picture or a sound.
+/// A piece of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Text; may be empty.
+    Text(String),
+    /// A picture, a sound or a document.
+    Media(Media),
+}
+
+/// A picture, a sound or a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
-    /// What it is, as far as its first bytes or its sender tell: `image/png`, `audio/wav`.
+    /// What it is, as far as its first bytes or its sender tell: `image/png`, `audio/wav`, `application/pdf`,
+    /// `text/plain`; `image/*` where only its address is known.
     pub mime: &'static str,
-    /// Standard base64 with padding.
-    pub base64: String,
+    /// Its bytes, or where they are.
+    pub source: Source,
+    /// The name of the file, where it has one.
+    pub name: Option<String>,
+}
+
+/// Where the bytes of a [`Media`] are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Here, in standard base64 with padding.
+    Base64(String),
+    /// At this `http` or `https` address.
+    Url(String),
+}
+
+/// Which tools must or may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// As the model sees fit.
+    Auto,
+    /// None, though there are some.
+    None,
+    /// At least one, whichever it is.
+    Required,
+    /// This one.
+    Named(String),
+    /// These only; at least one of them where `required`.
+    Allowed {
+        /// Whether one must be called.
+        required: bool,
+        /// Their names; never empty.
+        names: Vec<String>,
+    },
 }
 
 /// A function that may be called.
@@ -146,18 +194,45 @@ pub enum Format {
     /// Any JSON.
     Json,
     /// JSON that fits this schema.
-    Schema(Raw),
+    Schema(Schema),
+}
+
+/// A JSON schema for an answer, and what a dialect may say about it.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// The schema, a JSON object.
+    pub schema: Raw,
+    /// What the client calls it.
+    pub name: Option<String>,
+    /// What the client says it is for.
+    pub description: Option<String>,
+    /// Whether the answer must fit it to the letter; `None` leaves it to the upstream.
+    pub strict: Option<bool>,
 }
 
 /// Whether to think first, and how hard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Think {
     /// Not at all.
     Off,
     /// As the model sees fit.
     On,
-    /// `low`, `medium`, `high` or `max`.
-    Level(&'static str),
+    /// So hard.
+    Effort(Effort),
+    /// For at most so many tokens (Anthropic's `budget_tokens`).
+    Budget(u64),
+}
+
+/// How hard to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "ordinary words, in their order")]
+pub enum Effort {
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
 }
 
 /// How tokens are chosen, and how many. Every `None` is the upstream's own default.
@@ -183,6 +258,8 @@ pub struct Sampling {
     pub max_tokens: Option<Number>,
     /// Texts that end the answer; empty when none.
     pub stop: Vec<String>,
+    /// Tokens are told with their probabilities, and each with so many likely others, 0 to 20; `None`: without.
+    pub logprobs: Option<u8>,
 }
 
 /// What only Ollama understands.
@@ -202,6 +279,97 @@ pub struct Native {
 #[derive(Clone, Debug)]
 pub struct Number(Raw);
 
+// === impl Message ===
+
+impl Message {
+    /// A message of nothing but text.
+    pub fn new(role: &str, text: &str) -> Self {
+        let content = vec![Part::Text(text.to_owned())];
+        Self { role: role.to_owned(), content, ..Self::default() }
+    }
+
+    /// All its text, the parts on lines of their own.
+    pub fn text(&self) -> Cow<'_, str> {
+        let mut texts = self.content.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Media(_) => None,
+        });
+        match (texts.next(), texts.next()) {
+            (None, _) => Cow::Borrowed(""),
+            (Some(only), None) => Cow::Borrowed(only),
+            (Some(first), Some(second)) => {
+                let mut all = [first, second].join("\n");
+                texts.for_each(|text| all.extend(["\n", text]));
+                Cow::Owned(all)
+            }
+        }
+    }
+
+    /// Its pictures, sounds and documents, in order.
+    pub fn media(&self) -> impl Iterator<Item = &Media> {
+        self.content.iter().filter_map(|part| match part {
+            Part::Media(media) => Some(media),
+            Part::Text(_) => None,
+        })
+    }
+}
+
+// === impl Media ===
+
+impl Media {
+    /// Bytes that are here.
+    pub fn here(mime: &'static str, base64: String) -> Self {
+        Self { mime, source: Source::Base64(base64), name: None }
+    }
+}
+
+// === impl Effort ===
+
+impl Effort {
+    /// The word for it, which OpenAI's and Anthropic's dialects share.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// What this word means; `ultra` is the most there is. `None` for any other.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::Xhigh,
+            "max" | "ultra" => Self::Max,
+            _ => return None,
+        })
+    }
+}
+
+// === impl Think ===
+
+impl Think {
+    /// How hard this is, where a dialect knows only efforts; `None` for not at all.
+    ///
+    /// [`Think::On`] is medium, as Ollama reads it; a budget is an effort by its size: below 4,096 tokens low, below
+    /// 16,384 medium, from there on high.
+    pub fn effort(self) -> Option<Effort> {
+        match self {
+            Self::Off => None,
+            Self::Effort(effort) => Some(effort),
+            Self::Budget(..4096) => Some(Effort::Low),
+            Self::On | Self::Budget(..16384) => Some(Effort::Medium),
+            Self::Budget(_) => Some(Effort::High),
+        }
+    }
+}
+
 // === impl Number ===
 
 impl Number {
@@ -212,7 +380,7 @@ impl Number {
     }
 
     /// A number from text that is one.
-    pub fn literal(text: &'static str) -> Option<Self> {
+    pub fn literal(text: &str) -> Option<Self> {
         RawValue::from_string(text.to_owned()).ok().and_then(|raw| Self::new(&raw))
     }
 
@@ -226,6 +394,14 @@ impl Number {
         &self.0
     }
 }
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for Number {}
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -48,6 +48,8 @@ pub struct Config {
     pub cache: Cache,
     /// How often, how fast and how long another attempt is made.
     pub retry: Retry,
+    /// What may happen to a request on its way into another dialect.
+    pub translate: Translate,
     /// The request log and the program's own messages.
     pub log: Log,
 }
@@ -200,6 +202,14 @@ pub struct Retry {
     pub budget_percent: u32,
 }
 
+/// What may happen to a request on its way into another dialect.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Translate {
+    /// Whether a field that the upstream cannot be told is an error (400) instead of a warning. Default no.
+    pub strict: bool,
+}
+
 /// The request log (a SQLite file, one row a request) and the program's own messages.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -234,6 +244,7 @@ impl Default for Config {
             route: Rule::shipped(),
             cache: Cache::default(),
             retry: Retry::default(),
+            translate: Translate::default(),
             log: Log::default(),
         }
     }

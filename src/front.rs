@@ -22,7 +22,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderValue, Method, Request, Response,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use unigate_layers::rescue::Render;
@@ -37,8 +37,8 @@ pub struct Front {
 }
 
 impl Front {
-    /// Names a request by its method and path.
-    pub fn name(method: &Method, path: &str) -> Self {
+    /// Names a request by its method, its path and, where two dialects share a path, its headers.
+    pub fn name(method: &Method, path: &str, _headers: &HeaderMap) -> Self {
         let known: [&'static dyn Dialect; 2] = [&OLLAMA, &OPENAI];
         for dialect in known {
             if let Some(operation) = dialect.operation(method, path) {

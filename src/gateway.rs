@@ -5,6 +5,7 @@
 use crate::{
     access::AccessLayer,
     cache::ChatKey,
+    catalog::Source,
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
@@ -15,6 +16,7 @@ use crate::{
     provider::Provider,
     retry::Worth,
     route::{Addresses, Router},
+    translate::Known,
     upstream::{Address, BoxError, Upstreams},
 };
 use bytes::Bytes;
@@ -71,8 +73,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    let upstreams = Upstreams::new(config, &resources.instance)?;
     let discovery = resources.discovery.clone();
+    let upstreams = Upstreams::new(config, &resources.instance)?.knowing(known(&discovery));
     let one = |error: String| vec![error];
     let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
     let access = access(config)?;
@@ -160,6 +162,16 @@ fn standing(
 ) -> impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static {
     let (router, discovery) = (router.clone(), discovery.clone());
     move |name| discovery.is_settled().then(|| router.standing(name))
+}
+
+/// What is known of a model, as far as its upstream lists it.
+fn known(discovery: &Discovery) -> impl Fn(&str, &str) -> Option<Known> + Send + Sync + 'static {
+    let discovery = discovery.clone();
+    move |upstream, name| {
+        let catalog = discovery.catalog();
+        let model = &catalog.model(upstream, name)?.model;
+        Some(Known { capabilities: model.capabilities.clone(), context: model.context })
+    }
 }
 
 fn fallback(config: &Config) -> Fallback<Worth> {

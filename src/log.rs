@@ -62,6 +62,9 @@ pub struct LogRow {
     pub completion_tokens: Option<u64>,
     pub prompt: Option<String>,
     pub answer: Option<String>,
+    pub warnings: Option<String>,
+    pub cached_tokens: Option<u64>,
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// Where finished rows go.
@@ -122,7 +125,7 @@ where
         if self.prompts {
             let _ = record.keep_prompt.set(());
         }
-        let front = Front::name(request.method(), request.uri().path());
+        let front = Front::name(request.method(), request.uri().path(), request.headers());
         let text = |name: &str| {
             let value = request.headers().get(name)?.to_str().ok()?;
             Some(value.chars().take(200).collect::<String>())
@@ -205,10 +208,10 @@ impl<S: Sink> Exchange for RowExchange<S> {
         }
         row.attempts_detail = Some(detail).filter(|detail| !detail.is_empty());
         row.first_byte_ms = record.first_byte_ms.get().copied().or(row.first_byte_ms);
-        if let Some((prompt, completion)) = record.usage.get() {
-            row.prompt_tokens = *prompt;
-            row.completion_tokens = *completion;
-        }
+        let tokens = record.usage.get().copied().unwrap_or_default();
+        (row.prompt_tokens, row.completion_tokens) = (tokens.prompt, tokens.completion);
+        (row.cached_tokens, row.reasoning_tokens) = (tokens.cached, tokens.reasoning);
+        row.warnings = record.warned().map(|warning| warning.to_string());
         if let Some((code, message)) = record.fault.get() {
             row.error_code = Some(code);
             row.error_message = Some(message.chars().take(2000).collect());

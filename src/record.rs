@@ -4,6 +4,7 @@
 //! the log must still say what had been decided; so the outermost layer pins this to the request. Every field has
 //! one writer.
 
+use crate::dialect::Usage;
 use http::Extensions;
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -36,7 +37,7 @@ pub struct Facts {
     /// Milliseconds until the first meaningful event. Writer: upstream.
     pub first_byte_ms: OnceLock<u64>,
     /// Tokens as the upstream counted them. Writer: upstream, or cache on a hit.
-    pub usage: OnceLock<(Option<u64>, Option<u64>)>,
+    pub usage: OnceLock<Usage>,
     /// Why the answer is not a success although its status may say so: code and message. Writer: whoever saw it first.
     pub fault: OnceLock<(&'static str, String)>,
     /// Set when the log wants the text of the request. Writer: log.
@@ -53,6 +54,7 @@ struct Progress {
     begun: usize,
     served: Option<Served>,
     refused: Option<String>,
+    warned: Option<Arc<str>>,
 }
 
 /// The router's decision, in words.
@@ -153,6 +155,16 @@ impl Record {
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the client is warned of: what the target could not be told, or cannot do. Writer: upstream.
+    pub fn warn(&self, warning: Option<Arc<str>>) {
+        self.progress().warned = warning;
+    }
+
+    /// What the client was warned of by the target that answered.
+    pub fn warned(&self) -> Option<Arc<str>> {
+        self.progress().warned.clone()
     }
 
     /// Whether another target than the first one was tried.

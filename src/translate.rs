@@ -7,7 +7,7 @@ pub use flow::Flow;
 pub use kept::{complete, restream, unstream};
 
 use crate::{
-    chat::{Answer, Finish},
+    chat::{self, Answer, Finish, Native, Think},
     dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage},
     error::Error,
 };
@@ -26,6 +26,28 @@ pub struct Pair {
     pub operation: Operation,
 }
 
+/// What is known of where a request goes, and how much may be lost on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Aim {
+    /// What the upstream does differently from others of its dialect.
+    pub quirks: Quirks,
+    /// What is known of the model.
+    pub model: Known,
+    /// Whether a field that would have to be left out is an error instead.
+    pub strict: bool,
+    /// What the client says to an Ollama outside of the body, in headers; it stands where the body says nothing.
+    pub native: Native,
+}
+
+/// What is known of a model. Nothing, by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What it can do, in Ollama's words (`tools`, `vision`, `thinking`); empty when not known.
+    pub capabilities: Vec<String>,
+    /// Most tokens that it looks at as it is run now; 0 when not known.
+    pub context: u64,
+}
+
 /// A request as it goes to the upstream.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -37,6 +59,10 @@ pub struct Outgoing {
     pub strip_usage: bool,
     /// Fields that change the answer a little and could not be told to the upstream, for a header and the log.
     pub dropped: Vec<&'static str>,
+    /// How many answers the client wants where the upstream gives one at a time; 1 where once is enough.
+    pub choices: usize,
+    /// Whether the answer's text will be a function call; see [`Written`](crate::dialect::Written).
+    pub calls_as_text: bool,
 }
 
 /// What has been seen of an answer so far.
@@ -63,7 +89,7 @@ impl Pair {
     /// What answers to this request are to say of themselves. `id` and `model` as in [`Reply`].
     pub fn reply(&self, body: &[u8], id: Arc<str>, created_ms: u64, model: Arc<str>) -> Reply {
         let wishes = self.client.wishes(self.operation, body);
-        Reply { id, created_ms, model, usage: wishes.usage, base64: wishes.base64 }
+        Reply { id, created_ms, model, wishes }
     }
 
     /// The body to send upstream.
@@ -73,32 +99,67 @@ impl Pair {
     /// # Errors
     /// [`Error::BadRequest`] for what the client got wrong, [`Error::Untranslatable`] for what the
     /// upstream's dialect cannot say and must not drop. Neither can happen in the same dialect.
-    pub fn request(&self, body: &Bytes, quirks: Quirks) -> Result<Outgoing, Error> {
+    pub fn request(&self, body: &Bytes, aim: &Aim) -> Result<Outgoing, Error> {
         if self.same() {
-            let more = self.upstream.with_usage(self.operation, body);
-            return Ok(Outgoing {
-                strip_usage: more.is_some(),
-                body: more.unwrap_or_else(|| body.clone()),
-                operation: self.operation,
-                dropped: Vec::new(),
-            });
+            return Ok(self.pass(body, aim));
         }
-        let written = self
-            .client
-            .read_request(self.operation, body)
-            .and_then(|request| self.upstream.write_request(&request, quirks))
-            .map_err(|error| match error {
-                Error::Untranslatable { what, why, .. } => {
-                    Error::Untranslatable { what, to: self.upstream.name(), why }
-                }
-                error => error,
-            })?;
+        self.write(self.read_request(body)?, aim)
+    }
+
+    /// The body to send to an upstream of the same dialect.
+    pub fn pass(&self, body: &Bytes, _aim: &Aim) -> Outgoing {
+        let more = self.upstream.with_usage(self.operation, body);
+        Outgoing {
+            strip_usage: more.is_some(),
+            body: more.unwrap_or_else(|| body.clone()),
+            operation: self.operation,
+            dropped: Vec::new(),
+            choices: 1,
+            calls_as_text: false,
+        }
+    }
+
+    /// What the client asks for, in the common tongue.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] for what the client got wrong, [`Error::Untranslatable`] for what no other dialect can say.
+    pub fn read_request(&self, body: &[u8]) -> Result<chat::Request, Error> {
+        self.client.read_request(self.operation, body).map_err(|error| self.named(error))
+    }
+
+    /// The body to send to an upstream of another dialect.
+    ///
+    /// # Errors
+    /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
+    pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
+        suit(&mut request, aim);
+        let written = self.upstream.write_request(&request, aim.quirks);
+        let written = written.map_err(|error| self.named(error))?;
+        if aim.strict && !written.dropped.is_empty() {
+            return Err(self.named(Error::Untranslatable {
+                what: written.dropped.join(", "),
+                to: "",
+                why: "and translate.strict forbids to leave it out".into(),
+            }));
+        }
         Ok(Outgoing {
             body: written.body,
             operation: written.operation,
             strip_usage: false,
             dropped: written.dropped,
+            choices: request.choices.max(1),
+            calls_as_text: written.calls_as_text,
         })
+    }
+
+    /// Who translates knows the target.
+    fn named(&self, error: Error) -> Error {
+        match error {
+            Error::Untranslatable { what, why, .. } => {
+                Error::Untranslatable { what, to: self.upstream.name(), why }
+            }
+            error => error,
+        }
     }
 
     /// An unstreamed answer with a status of success. `now_ms` is the time since 1970.
@@ -220,6 +281,28 @@ impl State {
                 usage: *usage,
                 finish: Some(Finish::Stop),
             },
+        }
+    }
+}
+
+/// Leaves out what this very model cannot do, and adds what the client said beside the body.
+fn suit(request: &mut chat::Request, aim: &Aim) {
+    let can = &aim.model.capabilities;
+    let thinks = can.is_empty() || can.iter().any(|ability| ability == "thinking");
+    let think = match &mut request.task {
+        chat::Task::Chat(conversation) => &mut conversation.think,
+        chat::Task::Complete(completion) => &mut completion.think,
+        chat::Task::Embed(_) => &mut None,
+    };
+    // Ollama refuses to let a model think that cannot, and never minds one that is told not to.
+    if !thinks && think.take_if(|think| *think != Think::Off).is_some() {
+        request.dropped.push("think");
+    }
+    let native = &mut request.native;
+    native.keep_alive = native.keep_alive.take().or_else(|| aim.native.keep_alive.clone());
+    for (name, raw) in &aim.native.options {
+        if native.options.iter().all(|(known, _)| known != name) {
+            native.options.push((name.clone(), raw.clone()));
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     error::Error,
     front::{Ask, Front, Refusal},
     provider::Provider,
+    translate::Known,
 };
 use bytes::Bytes;
 use http::{
@@ -58,7 +59,12 @@ pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static
     home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
+    strict: bool,
+    knows: Knows,
 }
+
+/// What is known of a model of an upstream, by their names.
+type Knows = Arc<dyn Fn(&str, &str) -> Option<Known> + Send + Sync>;
 
 /// What is read whole, at most, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +124,18 @@ where
             answer: config.server.max_answer_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
-        Ok(Self { known: Arc::new(known), home, instance, bounds })
+        let (strict, knows) = (config.translate.strict, Arc::new(|_: &str, _: &str| None));
+        Ok(Self { known: Arc::new(known), home, instance, bounds, strict, knows })
+    }
+
+    /// Translates with what is known of each model, by the names of its upstream and its own. Default: nothing is.
+    #[must_use]
+    pub fn knowing(
+        mut self,
+        knows: impl Fn(&str, &str) -> Option<Known> + Send + Sync + 'static,
+    ) -> Self {
+        self.knows = Arc::new(knows);
+        self
     }
 
     async fn answer(self, request: Request<Buffered<B>>) -> Result<Response<AnswerBody>, Error> {
@@ -136,7 +153,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, self.bounds);
+        let exchange = Exchange::new(upstream, &mut head, &target, &self);
         exchange.run(head, body, permit, &self.instance).await
     }
 }
@@ -166,6 +183,8 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upst
             home: self.home.clone(),
             instance: self.instance.clone(),
             bounds: self.bounds,
+            strict: self.strict,
+            knows: self.knows.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use unigate::{
-    dialect::{Dialect, Operation, Reply, openai::OPENAI},
+    dialect::{Dialect, Operation, Reply, Wishes, openai::OPENAI},
     front::Front,
     translate::{Flow, Pair},
 };
@@ -62,7 +62,8 @@ pub(crate) fn asked<B: From<Bytes>>(kb: usize) -> Request<B> {
     let path = "/v1/chat/completions";
     let ask = OPENAI.ask(Operation::Chat, &body).expect("a valid request");
     let mut request = Request::new(B::from(body));
-    request.extensions_mut().insert(Front::name(&Method::POST, path));
+    let front = Front::name(&Method::POST, path, request.headers());
+    request.extensions_mut().insert(front);
     request.extensions_mut().insert(ask);
     request
 }
@@ -115,13 +116,9 @@ pub(crate) fn flow(
     strip_usage: bool,
 ) -> Flow {
     let pair = Pair { client, upstream, operation: Operation::Chat };
-    let reply = Reply {
-        id: "0123456789abcdef01234567".into(),
-        created_ms: 1_785_000_000_000,
-        model: "auto".into(),
-        usage: true,
-        base64: false,
-    };
+    let id = "0123456789abcdef01234567".into();
+    let wishes = Wishes { usage: true, ..Wishes::default() };
+    let reply = Reply { wishes, ..Reply::new(id, 1_785_000_000_000, "auto".into()) };
     pair.flow(&reply, strip_usage)
 }
 

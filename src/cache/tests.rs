@@ -8,7 +8,7 @@ type Asked = Request<Buffered<Empty<Bytes>>>;
 
 fn request(path: &str, body: &str) -> Asked {
     let mut request = Request::post(path).body(Buffered::whole(body.to_owned().into())).unwrap();
-    let front = Front::name(request.method(), path);
+    let front = Front::name(request.method(), path, request.headers());
     let ask = front.dialect.ask(front.operation.unwrap(), body.as_bytes()).unwrap();
     request.extensions_mut().insert(front);
     request.extensions_mut().insert(ask);
@@ -140,13 +140,11 @@ fn what_the_headers_wish_is_done() {
 #[test]
 fn usage_that_the_bytes_do_not_show_is_told_to_who_asks_for_it() {
     let whole = br#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]}"#;
-    let reply =
-        Reply { id: "x".into(), created_ms: 1, model: "m".into(), usage: false, base64: false };
+    let reply = Reply::new("x".into(), 1, "m".into());
     let streamed = OPENAI.restream(Operation::Chat, whole, &reply).unwrap();
     let meta = Meta {
         streamed: true,
-        prompt: Some(3),
-        completion: Some(4),
+        tokens: Usage { prompt: Some(3), completion: Some(4), ..Usage::default() },
         model: Some("m".into()),
         ..Meta::default()
     };

@@ -1,6 +1,6 @@
 //! Answers of the common tongue: whole, and step by step.
 
-use super::{Call, Raw};
+use super::{Call, Number, Raw};
 use crate::dialect::Usage;
 
 /// Why an answer ended.
@@ -16,6 +16,19 @@ pub enum Finish {
     Filter,
     /// The upstream gave a reason that has no name here, or none.
     Other,
+}
+
+/// A token of the answer, and how likely it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its text.
+    pub text: String,
+    /// The natural logarithm of its probability.
+    pub logprob: Number,
+    /// Its bytes, where the upstream tells them: a token may be a part of a character.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest tokens at its place, without others of their own.
+    pub others: Vec<Self>,
 }
 
 /// An unstreamed answer.
@@ -39,12 +52,16 @@ pub struct Said {
     pub text: String,
     /// What it thought before.
     pub thinking: String,
+    /// The upstream's seal on that thinking; empty where it has none.
+    pub signature: String,
     /// Functions it called, in order.
     pub calls: Vec<Call>,
     /// Why it ended; `None` when the upstream did not bring it to an end.
     pub finish: Option<Finish>,
     /// Tokens, where the upstream counted them.
     pub usage: Usage,
+    /// The tokens of the text with their probabilities, where they were asked for.
+    pub tokens: Vec<Token>,
 }
 
 /// One vector.
@@ -63,6 +80,10 @@ pub enum Delta {
     Text(String),
     /// More thinking; never empty.
     Thinking(String),
+    /// The upstream's seal on the thinking so far.
+    Signature(String),
+    /// The tokens of the text that comes next, with their probabilities. The text may stay out.
+    Tokens(Vec<Token>),
     /// A function call, or a piece of one.
     Tool(Piece),
     /// Why the answer ended. More events may follow.
@@ -119,6 +140,8 @@ impl Said {
         match delta {
             Delta::Text(text) => self.text.push_str(&text),
             Delta::Thinking(text) => self.thinking.push_str(&text),
+            Delta::Signature(seal) => self.signature.push_str(&seal),
+            Delta::Tokens(tokens) => self.tokens.extend(tokens),
             Delta::Tool(piece) => Call::add(&mut self.calls, piece),
             Delta::Finish(finish) => self.finish = Some(finish),
             Delta::Usage(usage) => self.usage = usage,
@@ -131,6 +154,12 @@ impl Said {
         let mut deltas = Vec::new();
         if !self.thinking.is_empty() {
             deltas.push(Delta::Thinking(self.thinking));
+        }
+        if !self.signature.is_empty() {
+            deltas.push(Delta::Signature(self.signature));
+        }
+        if !self.tokens.is_empty() {
+            deltas.push(Delta::Tokens(self.tokens));
         }
         if !self.text.is_empty() {
             deltas.push(Delta::Text(self.text));

@@ -149,7 +149,7 @@ fn name(target: &Target) -> String {
 
 /// A prompt becomes the request that a chat client would send; a file is one already.
 fn asked(ask: &Route) -> Result<Asked, Failure> {
-    let openai = Front::name(&Method::POST, "/v1/chat/completions");
+    let openai = Front::name(&Method::POST, "/v1/chat/completions", &HeaderMap::new());
     let Some(file) = &ask.file else {
         let content = ask.prompt.as_deref().unwrap_or_default();
         let body = json!({
@@ -164,7 +164,7 @@ fn asked(ask: &Route) -> Result<Asked, Failure> {
     // Only Ollama's generate has a prompt without messages in a body that people keep in files.
     let front = match fields.get("messages") {
         Some(_) => openai,
-        None => Front::name(&Method::POST, "/api/generate"),
+        None => Front::name(&Method::POST, "/api/generate", &HeaderMap::new()),
     };
     Ok(Asked { front, body })
 }

@@ -1,14 +1,14 @@
-//! What both dialects say alike: tools, stop texts, formats, thinking.
+//! What several dialects say alike: tools, stop texts, formats, thinking.
 
 use super::json::{self, Fields};
 use crate::{
-    chat::{Format, Think, Tool},
+    chat::{Choice, Conversation, Effort, Format, Schema, Think, Tool},
     error::Error,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A tool on offer; the shape is the same in both dialects.
+/// A tool on offer, in the shape that Ollama and OpenAI share.
 #[derive(Serialize)]
 pub(super) struct Offered<'a> {
     r#type: &'static str,
@@ -32,7 +32,7 @@ pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     Error::Untranslatable { what: what.into(), to: "", why: why.into() }
 }
 
-/// A tool's shape is the same in both dialects.
+/// A tool in the shape that Ollama and OpenAI share.
 pub(super) fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
     let nested = fields.object("function")?;
     function(&nested.ok_or_else(|| fields.wrong("function", "an object"))?)
@@ -51,7 +51,10 @@ pub(super) fn function(function: &Fields<'_>) -> Result<Tool, Error> {
 pub(super) fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
     match fields.raw("format") {
         None => Ok(None),
-        Some(raw) if raw.get().starts_with('{') => Ok(Some(Format::Schema(raw.to_owned()))),
+        Some(raw) if raw.get().starts_with('{') => {
+            let schema = raw.to_owned();
+            Ok(Some(Format::Schema(Schema { schema, name: None, description: None, strict: None })))
+        }
         Some(raw) => match json::text(raw).as_deref() {
             Some("") => Ok(None),
             Some("json") => Ok(Some(Format::Json)),
@@ -69,10 +72,9 @@ pub(super) fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
     };
     // Source: ollama api/types.go ThinkValue.
     match level.as_deref() {
-        Some("low") => Ok(Some(Think::Level("low"))),
-        Some("medium") => Ok(Some(Think::Level("medium"))),
-        Some("high") => Ok(Some(Think::Level("high"))),
-        Some("max") => Ok(Some(Think::Level("max"))),
+        Some(word @ ("low" | "medium" | "high" | "max")) => {
+            Ok(Effort::named(word).map(Think::Effort))
+        }
         _ => Err(fields.wrong("think", "true, false, \"low\", \"medium\", \"high\" or \"max\"")),
     }
 }
@@ -87,6 +89,16 @@ pub(super) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
         }
         Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
     }
+}
+
+/// The tools on offer: all of them, unless only some are allowed.
+pub(super) fn offered(conversation: &Conversation) -> Vec<&Tool> {
+    let allowed = match &conversation.tool_choice {
+        Some(Choice::Allowed { names, .. }) => Some(names),
+        _ => None,
+    };
+    let is_allowed = |tool: &&Tool| allowed.is_none_or(|names| names.contains(&tool.name));
+    conversation.tools.iter().filter(is_allowed).collect()
 }
 
 // === impl Offered ===

@@ -7,13 +7,16 @@ mod ask;
 mod base64;
 mod failure;
 mod json;
+mod media;
 pub mod ollama;
 pub mod openai;
 mod time;
+mod tokens;
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use std::{fmt::Debug, sync::Arc};
 
 /// What a request wants done, whatever the dialect it says so in.
@@ -42,14 +45,16 @@ pub enum Operation {
     Pull,
     /// Change or publish what is installed: push, create, copy, delete.
     Manage,
+    /// How many tokens a conversation has: `/v1/messages/count_tokens`.
+    Count,
     /// A model's bytes, of any size: `/api/blobs/{digest}`.
     Blob,
-    /// A JSON body with a model in a form we do not translate: `/v1/responses` and other paths below `/v1`.
+    /// A JSON body with a model in a form we do not translate: most paths below `/v1`.
     Other,
 }
 
 impl Operation {
-    /// Whether a model is asked for an answer, which both dialects can say and which can be translated.
+    /// Whether a model is asked for an answer, which can be translated.
     pub fn asks_a_model(self) -> bool {
         matches!(self, Self::Chat | Self::Generate | Self::Embed | Self::EmbedOne)
     }
@@ -121,12 +126,25 @@ impl Framing {
 }
 
 /// Tokens as the upstream counted them. `None` where it did not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt: Option<u64>,
-    /// Tokens of the answer.
+    /// Tokens of the answer, those of its thinking included.
     pub completion: Option<u64>,
+    /// Tokens of the prompt, and counted there, that came from the upstream's own cache.
+    pub cached: Option<u64>,
+    /// Tokens of the prompt, and counted there, that the upstream put into its own cache.
+    pub written: Option<u64>,
+    /// Tokens of the answer, and counted there, that were thinking.
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Whether anything was counted at all.
+    pub fn is_known(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// What an answer in the client's dialect is to say of itself; made once for each attempt.
@@ -138,13 +156,16 @@ pub struct Reply {
     pub created_ms: u64,
     /// The model name to answer with.
     pub model: Arc<str>,
-    /// Whether the client asked for usage in the stream (OpenAI's `stream_options.include_usage`).
-    pub usage: bool,
-    /// Whether vectors go out as base64 (OpenAI's `encoding_format`). Default: as numbers.
-    pub base64: bool,
+    /// What the client wants to see of the answer's form.
+    pub wishes: Wishes,
 }
 
 impl Reply {
+    /// For a client without wishes. `id`, `created_ms` and `model` as in the fields.
+    pub fn new(id: Arc<str>, created_ms: u64, model: Arc<str>) -> Self {
+        Self { id, created_ms, model, wishes: Wishes::default() }
+    }
+
     /// An id for a function call that the upstream gave none: unique, and the same for the same place.
     fn call_id(&self, index: usize) -> String {
         format!("call_{}{index}", self.id)
@@ -160,6 +181,9 @@ pub struct Written {
     pub body: Bytes,
     /// Fields that change the answer a little and could not be told.
     pub dropped: Vec<&'static str>,
+    /// Whether the answer's text will be a function call, as `{"name":…,"arguments":{…}}`, because this dialect has no
+    /// other way to make a model call one.
+    pub calls_as_text: bool,
 }
 
 /// What one upstream does differently from others of its dialect: data, not code.
@@ -288,12 +312,14 @@ pub trait Dialect: Debug + Send + Sync {
 }
 
 /// What the client wants to see of the answer's form. All absent by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// Usage in the stream.
+    /// Usage in the stream (OpenAI's `stream_options.include_usage`).
     pub usage: bool,
-    /// Vectors as base64.
+    /// Vectors as base64 (OpenAI's `encoding_format`), not as numbers.
     pub base64: bool,
+    /// Fields of the request that the answer repeats, as one JSON object (the Responses API does so).
+    pub echo: Option<Arc<str>>,
 }
 
 /// Why a body is no answer.

@@ -77,7 +77,7 @@ impl Dialect for Ollama {
             Operation::Version => Some("/api/version"),
             Operation::Root => Some("/"),
             Operation::Pull => Some("/api/pull"),
-            Operation::Manage | Operation::Blob | Operation::Other => None,
+            Operation::Manage | Operation::Blob | Operation::Count | Operation::Other => None,
         }
     }
 

@@ -93,6 +93,7 @@ impl Dialect for OpenAi {
             | Operation::Root
             | Operation::Pull
             | Operation::Manage
+            | Operation::Count
             | Operation::Blob
             | Operation::Other => None,
         }
@@ -203,7 +204,7 @@ impl Dialect for OpenAi {
     }
 
     fn restream(&self, operation: Operation, body: &[u8], reply: &Reply) -> Option<Bytes> {
-        replay::restream(operation, body, reply.usage)
+        replay::restream(operation, body, reply.wishes.usage)
     }
 
     fn unstream(&self, operation: Operation, events: &[Bytes], _reply: &Reply) -> Option<Bytes> {

@@ -62,7 +62,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let front = Front::name(request.method(), request.uri().path());
+        let front = Front::name(request.method(), request.uri().path(), request.headers());
         request.extensions_mut().insert(front);
         let record = Record::of(request.extensions_mut());
         ResponseFuture { inner: self.inner.call(request), record }

@@ -36,13 +36,21 @@ CREATE TABLE request_logs (
 CREATE INDEX request_logs_started ON request_logs (started_ms);
 ";
 
+/// Version 2: what was lost in translation, and what tokens were spent on.
+const WARNINGS: &str = "
+ALTER TABLE request_logs ADD COLUMN warnings TEXT;            -- as in x-unigate-warning
+ALTER TABLE request_logs ADD COLUMN cached_tokens INTEGER;    -- of the prompt, from the upstream's own cache
+ALTER TABLE request_logs ADD COLUMN reasoning_tokens INTEGER; -- of the answer, spent on thinking
+";
+
 impl Row for LogRow {
-    const MIGRATIONS: &'static [&'static str] = &[CREATE];
+    const MIGRATIONS: &'static [&'static str] = &[CREATE, WARNINGS];
 
     const INSERT: &'static str = "
 INSERT OR REPLACE INTO request_logs VALUES (
   ?1, strftime('%Y-%m-%dT%H:%M:%fZ', ?2 / 1000.0, 'unixepoch'), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-  ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+  ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34,
+  ?35, ?36)";
 
     const PRUNE_OLDER: &'static str = "DELETE FROM request_logs WHERE started_ms < ?1";
 
@@ -89,6 +97,9 @@ DELETE FROM request_logs WHERE rowid IN (SELECT rowid FROM request_logs ORDER BY
             total.map(signed),
             self.prompt,
             self.answer,
+            self.warnings,
+            self.cached_tokens.map(signed),
+            self.reasoning_tokens.map(signed),
         ])
     }
 }

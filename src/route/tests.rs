@@ -31,7 +31,7 @@ fn router(change: impl FnOnce(&mut Config)) -> Router<Arc<Catalog>> {
 }
 
 fn decide(router: &Router<Arc<Catalog>>, model: &str, prompt: &Prompt) -> Result<Route, Error> {
-    let front = Front::name(&Method::POST, "/v1/chat/completions");
+    let front = Front::name(&Method::POST, "/v1/chat/completions", &HeaderMap::new());
     let ask = Ask { model: Some(model.into()), stream: false };
     router.decide(front, Some(&ask), || prompt.clone(), &HeaderMap::new())
 }

@@ -242,12 +242,12 @@ impl Flow {
                 break;
             }
             match &delta {
-                Delta::Text(_) | Delta::Thinking(_) | Delta::Tool(_) => {
+                Delta::Text(_) | Delta::Thinking(_) | Delta::Tool(_) | Delta::Tokens(_) => {
                     self.state.meaningful = true;
                 }
                 Delta::Finish(finish) => self.state.finish = Some(*finish),
                 Delta::Usage(usage) => self.state.usage = *usage,
-                Delta::End | Delta::Error(_) => {}
+                Delta::Signature(_) | Delta::End | Delta::Error(_) => {}
             }
             let end = delta == Delta::End;
             let written = match (&mut self.way, delta) {

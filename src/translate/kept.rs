@@ -19,13 +19,7 @@ pub fn complete(
     let pair = Pair { client: dialect, upstream: dialect, operation };
     let nobody: Arc<str> = "".into();
     let state = if streamed {
-        let reply = Reply {
-            id: nobody.clone(),
-            created_ms: 0,
-            model: nobody.clone(),
-            usage: false,
-            base64: false,
-        };
+        let reply = Reply::new(nobody.clone(), 0, nobody.clone());
         let mut flow = pair.flow(&reply, false);
         flow.feed(Bytes::copy_from_slice(body), 0);
         flow.end(&nobody, 0);

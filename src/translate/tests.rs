@@ -4,7 +4,7 @@ mod openai_to_ollama;
 mod same;
 
 use super::*;
-use crate::dialect::{ollama::OLLAMA, openai::OPENAI};
+use crate::dialect::{Wishes, ollama::OLLAMA, openai::OPENAI};
 use serde_json::Value;
 
 const NOW: u64 = 1_785_000_002_000;
@@ -24,13 +24,9 @@ fn ollama_front(operation: Operation) -> Pair {
 }
 
 fn reply(usage: bool) -> Reply {
-    Reply {
-        id: "0123456789abcdef01234567".into(),
-        created_ms: 1_785_000_000_000,
-        model: "asked".into(),
-        usage,
-        base64: false,
-    }
+    let id = "0123456789abcdef01234567".into();
+    let wishes = Wishes { usage, ..Wishes::default() };
+    Reply { wishes, ..Reply::new(id, 1_785_000_000_000, "asked".into()) }
 }
 
 fn name() -> Arc<str> {
@@ -67,7 +63,7 @@ fn lines(stream: &str) -> Vec<Value> {
 
 /// The request that goes upstream.
 fn sent(pair: Pair, body: &str) -> Result<Value, Error> {
-    let outgoing = pair.request(&Bytes::copy_from_slice(body.as_bytes()), Quirks::default())?;
+    let outgoing = pair.request(&Bytes::copy_from_slice(body.as_bytes()), &Aim::default())?;
     Ok(serde_json::from_slice(&outgoing.body).unwrap())
 }
 

@@ -7,7 +7,7 @@ use super::{
     headers,
 };
 use crate::{
-    dialect::Framing,
+    dialect::{Framing, Usage},
     error::Error,
     record::now_ms,
     translate::{Flow, Pair},
@@ -65,7 +65,7 @@ where
             let body = self.collect(body).await?;
             let (bytes, state) =
                 pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
-            self.learnt(state.usage.prompt, state.usage.completion);
+            self.learnt(state.usage);
             return Ok(self.made(head, bytes, pair.client.framing().content_type()));
         }
         let mut flow = pair.flow(&self.reply, strip_usage);
@@ -77,7 +77,7 @@ where
         // Even bytes that pass as they are may be followed by an error of ours.
         head.headers.remove(http::header::CONTENT_LENGTH);
         if flow.state().finished {
-            self.learnt(flow.state().usage.prompt, flow.state().usage.completion);
+            self.learnt(flow.state().usage);
         }
         let answer = AnswerBody::new(
             ready,
@@ -143,7 +143,7 @@ where
             let whole = self.collect(body).await?;
             let (bytes, state) = pair.answer(upstream, &whole, &self.reply, now_ms())?;
             self.first_byte();
-            self.learnt(state.usage.prompt, state.usage.completion);
+            self.learnt(state.usage);
             return Ok(self.made(head, bytes, "application/json"));
         }
         // Most answers are one frame. It is looked at before it passes: an early end may still be tried again.
@@ -161,7 +161,7 @@ where
                 return Err(Error::Incomplete { upstream: upstream.clone() });
             }
             self.first_byte();
-            self.learnt(state.usage.prompt, state.usage.completion);
+            self.learnt(state.usage);
             head.headers.remove(http::header::CONTENT_LENGTH);
             let body = AnswerBody::whole(first, upstream.clone());
             return Ok(Response::from_parts(head, body));
@@ -265,9 +265,10 @@ where
     /// What could not be told to this upstream is named, never dropped in silence.
     pub(super) fn warn(&self, headers: &mut HeaderMap) {
         if self.dropped.is_empty() {
-            return;
+            return self.record.warn(None);
         }
         let warning = format!("{} does not take: {}", self.upstream.name, self.dropped.join(", "));
+        self.record.warn(Some(warning.as_str().into()));
         if let Ok(warning) = HeaderValue::try_from(warning) {
             headers.insert("x-unigate-warning", warning);
         }
@@ -278,9 +279,9 @@ where
         let _ = self.record.first_byte_ms.set(ms);
     }
 
-    fn learnt(&self, prompt: Option<u64>, completion: Option<u64>) {
-        if prompt.is_some() || completion.is_some() {
-            let _ = self.record.usage.set((prompt, completion));
+    fn learnt(&self, usage: Usage) {
+        if usage.is_known() {
+            let _ = self.record.usage.set(usage);
         }
     }
 }

@@ -106,9 +106,9 @@ impl AnswerBody {
         }
         if state.finished
             && let Some(record) = &self.record
-            && (state.usage.prompt.is_some() || state.usage.completion.is_some())
+            && state.usage.is_known()
         {
-            let _ = record.usage.set((state.usage.prompt, state.usage.completion));
+            let _ = record.usage.set(state.usage);
         }
     }
 
@@ -133,8 +133,7 @@ impl AnswerBody {
                     match read {
                         Ok((_, state)) => {
                             if let Some(record) = &self.record {
-                                let usage = (state.usage.prompt, state.usage.completion);
-                                let _ = record.usage.set(usage);
+                                let _ = record.usage.set(state.usage);
                             }
                             if !state.finished {
                                 let error = Error::Incomplete { upstream };

@@ -1,12 +1,12 @@
 //! One request to one upstream: sent as this upstream takes it, answered as this client reads it.
 
-use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, headers, upload::Upload};
+use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, upload::Upload};
 use crate::{
     dialect::{Reply, ollama},
     error::Error,
     front::{Ask, Front},
     record::{Record, Served, now_ms},
-    translate::Pair,
+    translate::{Aim, Pair},
 };
 use bytes::Bytes;
 use http::{
@@ -30,6 +30,7 @@ pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin
     pub(super) dropped: Vec<&'static str>,
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
+    aim: Aim,
 }
 
 impl<'a, B> Exchange<'a, B>
@@ -41,7 +42,7 @@ where
         upstream: &'a Upstream<B>,
         head: &mut request::Parts,
         target: &Target,
-        bounds: Bounds,
+        upstreams: &Upstreams<B>,
     ) -> Self {
         let front = Front::of(&head.extensions);
         let ask = head.extensions.get::<Ask>().cloned();
@@ -59,13 +60,21 @@ where
         };
         let model = model.unwrap_or_else(|| "".into());
         let id = Uuid::new_v4().simple().to_string().into();
-        let reply = Reply { id, created_ms: now_ms(), model, usage: false, base64: false };
+        let reply = Reply::new(id, now_ms(), model);
         let dialect = pair.map_or("", |pair| pair.upstream.name());
         let served =
             Served { upstream: upstream.name.clone(), model: target.model.clone(), dialect };
         record.serve(served);
-        let started = Instant::now();
-        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started }
+        let known = target.model.as_ref().or(ask.as_ref().and_then(|ask| ask.model.as_ref()));
+        let known = known.and_then(|model| (upstreams.knows)(&upstream.name, model));
+        let aim = Aim {
+            quirks: upstream.quirks,
+            model: known.unwrap_or_default(),
+            strict: upstreams.strict,
+            native: headers::native(&head.headers),
+        };
+        let (bounds, started) = (upstreams.bounds, Instant::now());
+        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started, aim }
     }
 
     pub(super) async fn run(
@@ -151,7 +160,7 @@ where
         {
             return Ok(Outgoing::Answered(answer));
         }
-        let translated = pair.request(&whole, self.upstream.quirks)?;
+        let translated = pair.request(&whole, &self.aim)?;
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.dropped = translated.dropped;
         self.address(head, path)?;

@@ -1,5 +1,6 @@
 //! Which headers travel, in both directions.
 
+use crate::chat::{Native, Number};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -14,7 +15,9 @@ const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
+    NUM_CTX,
+    KEEP_ALIVE,
     "x-api-key",
     "x-gateway-key",
     "keep-alive",
@@ -45,6 +48,26 @@ pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.append(VIA, via.clone());
 }
+
+/// What a client that can set only headers says to an Ollama: `x-unigate-num-ctx`, `x-unigate-keep-alive`.
+///
+/// A number of seconds or a duration such as `10m` for the second, as Ollama takes them. What is neither is nothing.
+pub(super) fn native(headers: &HeaderMap) -> Native {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let raw = |text: &str| {
+        let number = Number::literal(text).map(|number| number.as_raw().to_owned());
+        number.or_else(|| serde_json::value::to_raw_value(text).ok())
+    };
+    let context = text(NUM_CTX).and_then(Number::literal).map(|n| n.as_raw().to_owned());
+    Native {
+        keep_alive: text(KEEP_ALIVE).filter(|text| !text.is_empty()).and_then(raw),
+        options: context.map(|context| ("num_ctx".to_owned(), context)).into_iter().collect(),
+        ..Native::default()
+    }
+}
+
+const NUM_CTX: &str = "x-unigate-num-ctx";
+const KEEP_ALIVE: &str = "x-unigate-keep-alive";
 
 /// Takes out of an answer what must not travel. What it says of its length stays only if its bytes do.
 pub(super) fn incoming(headers: &mut HeaderMap, same_bytes: bool) {

@@ -10,7 +10,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("intent", &[]),
     ("pick", &[]),
-    ("record", &[]),
+    ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
@@ -29,7 +29,10 @@ const MAY: &[(&str, &[&str])] = &[
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
     ),
-    ("upstream", &["config", "dialect", "error", "front", "provider", "record", "translate"]),
+    (
+        "upstream",
+        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+    ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
     (
@@ -54,6 +57,7 @@ const MAY: &[(&str, &[&str])] = &[
         &[
             "access",
             "cache",
+            "catalog",
             "config",
             "dialect",
             "discovery",
@@ -64,6 +68,7 @@ const MAY: &[(&str, &[&str])] = &[
             "provider",
             "retry",
             "route",
+            "translate",
             "upstream",
         ],
     ),

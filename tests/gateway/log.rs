@@ -287,3 +287,33 @@ async fn what_was_written_against_the_python_gateways_file_still_runs() {
         .unwrap();
     assert_eq!(models, 1);
 }
+
+#[tokio::test]
+async fn what_was_left_out_and_what_tokens_were_spent_on_stand_in_the_row() {
+    let local = ollama().await;
+    let cloud = Upstream::always(
+        &["g"],
+        Script::json(&json!({
+            "id": "c", "object": "chat.completion", "created": 1, "model": "g",
+            "choices": [{ "index": 0, "finish_reason": "stop",
+                "message": { "role": "assistant", "content": "hi" } }],
+            "usage": { "prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14,
+                "prompt_tokens_details": { "cached_tokens": 7 },
+                "completion_tokens_details": { "reasoning_tokens": 4 } },
+        })),
+    )
+    .await;
+    let upstreams = [("local", "ollama", &local), ("cloud", "openai", &cloud)];
+    let gateway = Gateway::start(config(&upstreams)).await;
+    let mut body = ask(false);
+    body["logit_bias"] = json!({ "1": 5 });
+    let answer = gateway.client().post("/v1/chat/completions", &body).await;
+    assert_eq!(answer.header("x-unigate-warning"), "local does not take: logit_bias");
+    body["model"] = "g".into();
+    gateway.client().post("/v1/chat/completions", &body).await;
+    let rows = gateway.stop().await;
+    let spent = ["warnings", "cached_tokens", "reasoning_tokens"];
+    let warned = json!("local does not take: logit_bias");
+    assert_eq!(columns(&rows[0], &spent), [warned, Value::Null, Value::Null]);
+    assert_eq!(columns(&rows[1], &spent), [Value::Null, json!(7), json!(4)]);
+}

@@ -5,6 +5,7 @@ use crate::{
     dialect::{
         Operation, ReadAnswer, Unread, Usage, failure,
         json::{self, Count, Fields, Loose},
+        tokens,
     },
 };
 use serde::Deserialize;
@@ -30,6 +31,7 @@ struct Line<'a> {
     done_reason: Loose<'a>,
     prompt_eval_count: Count,
     eval_count: Count,
+    logprobs: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
 }
 
@@ -80,6 +82,8 @@ impl Reader {
         let message = line.message.unwrap_or_default();
         let text = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
         out.extend(text(message.thinking).or_else(|| text(line.thinking)).map(Delta::Thinking));
+        let tokens = line.logprobs.map(tokens::read).filter(|tokens| !tokens.is_empty());
+        out.extend(tokens.map(Delta::Tokens));
         out.extend(text(message.content).or_else(|| text(line.response)).map(Delta::Text));
         for call in message.tool_calls.or(line.tool_calls).unwrap_or_default() {
             // `function.index` is 0 for every call of some models, so calls are numbered as they come.
@@ -98,6 +102,7 @@ impl Reader {
             out.push(Delta::Usage(Usage {
                 prompt: line.prompt_eval_count.0,
                 completion: line.eval_count.0,
+                ..Usage::default()
             }));
             out.push(Delta::End);
         }
@@ -164,5 +169,5 @@ fn vectors(body: &[u8]) -> Result<Answer, Unread> {
         })
         .collect::<Result<_, _>>()?;
     let prompt = fields.raw("prompt_eval_count").and_then(|raw| raw.get().parse().ok());
-    Ok(Answer::Vectors { vectors, usage: Usage { prompt, completion: None } })
+    Ok(Answer::Vectors { vectors, usage: Usage { prompt, ..Usage::default() } })
 }

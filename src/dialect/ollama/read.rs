@@ -2,14 +2,15 @@
 
 use crate::{
     chat::{
-        Call, Completion, Conversation, Embedding, Media, Message, Native, Number, Raw, Request,
-        Sampling, Task,
+        Call, Completion, Conversation, Embedding, Media, Message, Native, Number, Part, Raw,
+        Request, Sampling, Task,
     },
     dialect::{
         Operation,
         alike::{format, stop, think, tool, untranslatable},
         base64,
         json::{self, Fields},
+        media,
     },
     error::Error,
 };
@@ -17,13 +18,9 @@ use crate::{
 pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Error> {
     let body = String::from_utf8_lossy(body);
     let fields = Fields::body(&body)?.folded();
-    for (name, why) in [
-        ("logprobs", "token probabilities are not translated yet"),
-        ("_debug_render_only", "only Ollama itself can render its template"),
-    ] {
-        if fields.bool(name)? == Some(true) {
-            return Err(untranslatable(name, why));
-        }
+    if fields.bool("_debug_render_only")? == Some(true) {
+        let why = "only Ollama itself can render its template";
+        return Err(untranslatable("_debug_render_only", why));
     }
     let task = match operation {
         Operation::Chat => Task::Chat(conversation(&fields)?),
@@ -38,7 +35,8 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
         }),
         _ => return Err(Error::Unsupported("this operation has no translation".into())),
     };
-    let (sampling, options) = options(&fields)?;
+    let (mut sampling, options) = options(&fields)?;
+    sampling.logprobs = logprobs(&fields)?;
     let streams = matches!(operation, Operation::Chat | Operation::Generate);
     Ok(Request {
         model: fields.string("model")?.unwrap_or_default(),
@@ -51,8 +49,20 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
             shift: fields.bool("shift")?,
             options,
         },
+        choices: 1,
+        user: None,
         dropped: Vec::new(),
     })
+}
+
+/// Source: ollama server/routes.go: others beside each token, 0 to 20.
+fn logprobs(fields: &Fields<'_>) -> Result<Option<u8>, Error> {
+    let others = match fields.number("top_logprobs")?.map(|count| count.value()) {
+        None => 0,
+        Some(count) if count.fract() == 0.0 && (0.0..=20.0).contains(&count) => count as u8,
+        Some(_) => return Err(fields.wrong("top_logprobs", "between 0 and 20")),
+    };
+    Ok((fields.bool("logprobs")? == Some(true)).then_some(others))
 }
 
 fn texts(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
@@ -97,7 +107,7 @@ fn completion(fields: &Fields<'_>) -> Result<Completion, Error> {
         suffix,
         system: fields.string("system")?.filter(|system| !system.is_empty()),
         raw,
-        media: media(fields)?,
+        media: media_of(fields)?,
         format: format(fields)?,
         think: think(fields)?,
     })
@@ -108,14 +118,16 @@ fn message(fields: &Fields<'_>) -> Result<Message, Error> {
     if role.is_empty() {
         return Err(fields.wrong("role", "a string that is not empty"));
     }
+    let text = fields.string("content")?.filter(|text| !text.is_empty());
+    let media = media_of(fields)?.into_iter().map(Part::Media);
     Ok(Message {
         role,
-        text: fields.string("content")?.unwrap_or_default(),
-        media: media(fields)?,
+        content: text.map(Part::Text).into_iter().chain(media).collect(),
         thinking: fields.string("thinking")?.filter(|text| !text.is_empty()),
         calls: fields.objects("tool_calls")?.iter().map(call).collect::<Result<_, _>>()?,
         call_id: fields.string("tool_call_id")?.filter(|id| !id.is_empty()),
         tool_name: fields.string("tool_name")?.filter(|name| !name.is_empty()),
+        ..Message::default()
     })
 }
 
@@ -134,7 +146,7 @@ fn call(fields: &Fields<'_>) -> Result<Call, Error> {
     })
 }
 
-fn media(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
+fn media_of(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
     let wrong = |index| {
         let path = fields.path("images");
         // Source: ollama api/types.go: Go decodes standard base64 and takes no `data:` prefix.
@@ -146,22 +158,9 @@ fn media(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
         .map(|(index, raw)| {
             let bytes = json::text(raw).and_then(|text| base64::decode(&text));
             let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| wrong(index))?;
-            Ok(Media { mime: mime(&bytes), base64: base64::encode(&bytes) })
+            Ok(Media::here(media::sniff(&bytes), base64::encode(&bytes)))
         })
         .collect()
-}
-
-/// What the first bytes tell. Source: ollama llm/media.go for sound; the formats' own signatures for pictures.
-fn mime(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        [b'B', b'M', ..] => "image/bmp",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
-        [b'I', b'D', b'3', ..] | [0xff, 0xe2..=0xfb, ..] => "audio/mp3",
-        _ => "image/jpeg",
-    }
 }
 
 type Rest = Vec<(String, Raw)>;

@@ -2,8 +2,12 @@
 
 use super::write::Called;
 use crate::{
-    chat::{Answer, Call, Delta, Finish, Said, Vector},
-    dialect::{Operation, Reply, Usage, WriteAnswer, json, time::Utc},
+    chat::{Answer, Call, Delta, Finish, Said, Token, Vector},
+    dialect::{
+        Operation, Reply, Usage, WriteAnswer, json,
+        time::Utc,
+        tokens::{self, Told},
+    },
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -17,6 +21,7 @@ pub(super) struct Writer {
     calls: Vec<Call>,
     finish: Option<Finish>,
     usage: Usage,
+    tokens: Vec<Token>,
     first_ms: Option<u64>,
     last_ms: u64,
 }
@@ -33,6 +38,8 @@ struct Line<'a> {
     response: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logprobs: Vec<Told<'a>>,
     done: bool,
     #[serde(flatten)]
     last: Option<Last<'a>>,
@@ -69,6 +76,7 @@ struct Words<'a> {
     text: &'a str,
     thinking: Option<&'a str>,
     calls: &'a [Called<'a>],
+    tokens: &'a [Token],
 }
 
 impl Writer {
@@ -80,6 +88,7 @@ impl Writer {
             calls: Vec::new(),
             finish: None,
             usage: Usage::default(),
+            tokens: Vec::new(),
             first_ms: None,
         }
     }
@@ -97,6 +106,7 @@ impl Writer {
             }),
             response: (!chat).then_some(words.text),
             thinking: words.thinking.filter(|_| !chat),
+            logprobs: tokens::short(words.tokens),
             done,
             last: done.then(|| self.last(if chat { &[] } else { words.calls }, now_ms)),
         };
@@ -148,8 +158,17 @@ impl WriteAnswer for Writer {
         }
         match delta {
             Delta::Text(text) => {
-                self.line(&Words { text: &text, ..Words::default() }, false, now_ms, &mut *out);
+                let words = Words { text: &text, tokens: &self.tokens, ..Words::default() };
+                self.line(&words, false, now_ms, &mut *out);
+                self.tokens.clear();
             }
+            // They go with the text that follows.
+            Delta::Tokens(tokens) => {
+                self.tokens.extend(tokens);
+                return Ok(());
+            }
+            // Ollama has no seal for what was thought.
+            Delta::Signature(_) => return Ok(()),
             Delta::Thinking(text) => {
                 let words = Words { thinking: Some(&text), ..Words::default() };
                 self.line(&words, false, now_ms, &mut *out);
@@ -170,11 +189,11 @@ impl WriteAnswer for Writer {
             Delta::End => {
                 let calls = self.gathered()?;
                 let calls = called(&calls);
-                let mut words = Words { calls: &calls, ..Words::default() };
+                let mut words = Words { calls: &calls, tokens: &self.tokens, ..Words::default() };
                 if self.operation == Operation::Chat && !calls.is_empty() {
                     self.line(&words, false, now_ms, &mut *out);
                     out.put_u8(b'\n');
-                    words.calls = &[];
+                    (words.calls, words.tokens) = (&[], &[]);
                 }
                 self.line(&words, true, now_ms, &mut *out);
             }
@@ -200,12 +219,12 @@ pub(super) fn whole(
         }
         Answer::Said(said) => {
             let mut writer = Writer::new(operation, reply.clone());
-            let Said { text, thinking, calls, finish, usage } = said;
+            let Said { text, thinking, calls, finish, usage, tokens, .. } = said;
             (writer.calls, writer.finish, writer.usage) = (calls, finish, usage);
             writer.last_ms = now_ms;
             let calls = writer.gathered()?;
             let thinking = Some(&*thinking).filter(|text| !text.is_empty());
-            let words = Words { text: &text, thinking, calls: &called(&calls) };
+            let words = Words { text: &text, thinking, calls: &called(&calls), tokens: &tokens };
             let mut out = BytesMut::with_capacity(text.len() + 512);
             writer.line(&words, true, now_ms, &mut out);
             Ok(out.freeze())

@@ -10,13 +10,7 @@ fn model(operation: Operation, body: &str) -> String {
 }
 
 fn reply() -> Reply {
-    Reply {
-        id: "x".into(),
-        created_ms: 1_785_000_000_123,
-        model: "asked".into(),
-        usage: false,
-        base64: false,
-    }
+    Reply::new("x".into(), 1_785_000_000_123, "asked".into())
 }
 
 #[test]

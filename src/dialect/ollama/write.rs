@@ -2,14 +2,19 @@
 
 use crate::{
     chat::{
-        Call, Completion, Conversation, Format, Message, Native, Number, Request, Sampling, Task,
-        Think,
+        Call, Choice, Completion, Conversation, Effort, Format, Media, Message, Native, Number,
+        Request, Sampling, Source, Task, Think,
     },
-    dialect::{Operation, Written, alike::Offered, json},
+    dialect::{
+        Operation, Written,
+        alike::{self, Offered, untranslatable},
+        base64, json,
+    },
     error::Error,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 #[derive(Serialize)]
 struct Chat<'a> {
@@ -64,6 +69,10 @@ struct Common<'a> {
     truncate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shift: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u8>,
     #[serde(skip_serializing_if = "Options::is_empty")]
     options: Options<'a>,
 }
@@ -85,7 +94,7 @@ enum Depth {
 #[derive(Serialize)]
 struct Said<'a> {
     role: &'a str,
-    content: &'a str,
+    content: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -140,7 +149,7 @@ pub(super) fn request(request: &Request) -> Result<Written, Error> {
             (Operation::Embed, json::bytes(&embed))
         }
     };
-    Ok(Written { operation, body, dropped })
+    Ok(Written { operation, body, dropped, calls_as_text: false })
 }
 
 fn chat(
@@ -148,13 +157,15 @@ fn chat(
     conversation: &Conversation,
     dropped: &mut Vec<&'static str>,
 ) -> Result<bytes::Bytes, Error> {
-    let choice = conversation.tool_choice.as_deref().map(RawValue::get);
-    let mut tools = conversation.tools.iter().map(Offered::full).collect::<Vec<_>>();
-    match choice {
-        None | Some("\"auto\"") => {}
-        Some("\"none\"") => tools.clear(),
+    let offered = alike::offered(conversation);
+    let mut tools = offered.iter().copied().map(Offered::full).collect::<Vec<_>>();
+    match &conversation.tool_choice {
+        None | Some(Choice::Auto | Choice::Allowed { required: false, .. }) => {}
+        Some(Choice::None) => tools.clear(),
         // Ollama cannot be made to call a function; the tools stay on offer.
-        Some(_) => dropped.push("tool_choice"),
+        Some(Choice::Required | Choice::Named(_) | Choice::Allowed { required: true, .. }) => {
+            dropped.push("tool_choice");
+        }
     }
     if conversation.parallel_tools == Some(false) && !tools.is_empty() {
         dropped.push("parallel_tool_calls");
@@ -182,7 +193,7 @@ fn generate(request: &Request, completion: &Completion) -> Result<bytes::Bytes, 
         suffix: completion.suffix.as_deref(),
         system: completion.system.as_deref(),
         raw: completion.raw,
-        images: completion.media.iter().map(|media| &*media.base64).collect(),
+        images: completion.media.iter().map(image).collect::<Result<_, _>>()?,
         common: common(request, completion.format.as_ref(), completion.think.as_ref()),
     }))
 }
@@ -196,17 +207,39 @@ fn common<'a>(
         stream: request.stream,
         format: format.map(|format| match format {
             Format::Json => Shape::Json("json"),
-            Format::Schema(schema) => Shape::Schema(schema),
+            Format::Schema(schema) => Shape::Schema(&schema.schema),
         }),
         think: think.map(|think| match think {
             Think::Off => Depth::Switch(false),
-            Think::On => Depth::Switch(true),
-            Think::Level(level) => Depth::Level(level),
+            Think::On | Think::Budget(_) => Depth::Switch(true),
+            // Source: ollama openai/openai.go, the same table.
+            Think::Effort(effort) => Depth::Level(match effort {
+                Effort::Minimal | Effort::Low => "low",
+                Effort::Medium => "medium",
+                Effort::High => "high",
+                Effort::Xhigh | Effort::Max => "max",
+            }),
         }),
         keep_alive: request.native.keep_alive.as_deref(),
         truncate: request.native.truncate,
         shift: request.native.shift,
+        logprobs: request.sampling.logprobs.map(|_| true),
+        top_logprobs: request.sampling.logprobs.filter(|others| *others > 0),
         options: Options::new(&request.sampling, &request.native),
+    }
+}
+
+fn image(media: &Media) -> Result<&str, Error> {
+    match (&media.source, media.mime) {
+        (Source::Base64(_), mime @ "application/pdf") => {
+            Err(untranslatable(mime, "its models see pictures and text; send the pages as images"))
+        }
+        (Source::Base64(base64), _) => Ok(base64),
+        // Source: ollama openai/openai.go decodeImageURL, the same words. Fetching it would let a client reach into
+        // the gateway's network.
+        (Source::Url(_), _) => Err(Error::BadRequest(
+            "image URLs are not currently supported, please use base64 encoded data instead".into(),
+        )),
     }
 }
 
@@ -218,11 +251,28 @@ fn said<'a>(message: &'a Message, before: &'a [Message]) -> Result<Said<'a>, Err
         calls.find(|call| call.id.as_deref() == Some(id)).map(|call| call.name.as_str())
     };
     let calls = message.calls.iter().enumerate();
+    let (mut content, mut images) = (message.text(), Vec::new());
+    for media in message.media() {
+        match (&media.source, media.mime) {
+            // Text is text, though it comes as a file.
+            (Source::Base64(base64), "text/plain") => {
+                let bytes = base64::decode(base64).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes);
+                content = if content.is_empty() {
+                    text.into_owned()
+                } else {
+                    format!("{content}\n{text}")
+                }
+                .into();
+            }
+            _ => images.push(image(media)?),
+        }
+    }
     Ok(Said {
         role: &message.role,
-        content: &message.text,
+        content,
         thinking: message.thinking.as_deref(),
-        images: message.media.iter().map(|media| &*media.base64).collect(),
+        images,
         tool_calls: calls
             .map(|(index, call)| {
                 Called::new(index, call)

@@ -1,15 +1,16 @@
 //! Reads the answers of OpenAI and of those who speak like it.
 
 use crate::{
-    chat::{Answer, Delta, Finish, Piece, Said, Vector},
+    chat::{Answer, Delta, Finish, Number, Piece, Said, Token, Vector},
     dialect::{
         Operation, ReadAnswer, Unread, Usage, base64, failure,
         json::{self, Count, Fields, Loose},
+        tokens,
     },
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Reads chat chunks and completion chunks alike: what a choice has says which it is.
 #[derive(Debug, Default)]
@@ -49,6 +50,23 @@ struct Groq<'a> {
 struct Counts {
     prompt_tokens: Count,
     completion_tokens: Count,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+    // DeepSeek's own name for the cached ones.
+    prompt_cache_hit_tokens: Count,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct CompletionDetails {
+    reasoning_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,6 +78,7 @@ struct Choice<'a> {
     message: Option<Words<'a>>,
     text: Loose<'a>,
     reasoning: Loose<'a>,
+    logprobs: Option<&'a RawValue>,
     finish_reason: Given<'a>,
 }
 
@@ -164,6 +183,8 @@ impl Reader {
             return;
         }
         let before = out.len();
+        let tokens = choice.logprobs.map(probable).filter(|tokens| !tokens.is_empty());
+        out.extend(tokens.map(Delta::Tokens));
         say(words.unwrap_or_default(), out);
         let own = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
         out.extend(own(choice.reasoning).map(Delta::Thinking));
@@ -189,7 +210,14 @@ fn failed(chunk: &Chunk<'_>) -> Option<String> {
 }
 
 fn usage(counts: Counts) -> Usage {
-    Usage { prompt: counts.prompt_tokens.0, completion: counts.completion_tokens.0 }
+    let prompt = counts.prompt_tokens_details.unwrap_or_default();
+    Usage {
+        prompt: counts.prompt_tokens.0,
+        completion: counts.completion_tokens.0,
+        cached: prompt.cached_tokens.0.or(counts.prompt_cache_hit_tokens.0),
+        written: prompt.cache_write_tokens.0,
+        reasoning: counts.completion_tokens_details.and_then(|details| details.reasoning_tokens.0),
+    }
 }
 
 fn finish(reason: &str) -> Finish {
@@ -228,6 +256,36 @@ fn say(words: Words<'_>, out: &mut Vec<Delta>) {
             arguments: function.arguments.map(arguments).unwrap_or_default(),
         }));
     }
+}
+
+/// Tokens with their probabilities, in the shape of chats or in that of completions.
+fn probable(raw: &RawValue) -> Vec<Token> {
+    // Source: openai-python types/completion_choice.py.
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Probable<'a> {
+        #[serde(borrow)]
+        content: Option<&'a RawValue>,
+        tokens: Option<Vec<String>>,
+        token_logprobs: Option<Vec<Option<&'a RawValue>>>,
+        top_logprobs: Option<Vec<Option<BTreeMap<String, &'a RawValue>>>>,
+    }
+    let probable = serde_json::from_str::<Probable<'_>>(raw.get()).unwrap_or_default();
+    if let Some(content) = probable.content {
+        return tokens::read(content);
+    }
+    let token = |text: String, logprob: &RawValue| {
+        Some(Token { text, logprob: Number::new(logprob)?, bytes: None, others: Vec::new() })
+    };
+    let logprobs = probable.token_logprobs.unwrap_or_default();
+    let mut others = probable.top_logprobs.unwrap_or_default().into_iter();
+    let list = probable.tokens.unwrap_or_default().into_iter().zip(logprobs);
+    list.filter_map(|(text, logprob)| {
+        let others = others.next().flatten().unwrap_or_default();
+        let others = others.into_iter().filter_map(|(text, logprob)| token(text, logprob));
+        Some(Token { others: others.collect(), ..token(text, logprob?)? })
+    })
+    .collect()
 }
 
 fn id(raw: &RawValue) -> Option<String> {

@@ -4,8 +4,8 @@ mod message;
 
 use crate::{
     chat::{
-        Completion, Conversation, Embedding, Format, Native, Number, Raw, Request, Sampling, Task,
-        Think, Tool,
+        Choice, Completion, Conversation, Effort, Embedding, Format, Native, Number, Raw, Request,
+        Sampling, Schema, Task, Think, Tool,
     },
     dialect::{
         Operation,
@@ -38,7 +38,7 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
             ["logit_bias", "web_search_options"].into_iter().filter(|name| weighs(&fields, name)),
         );
     }
-    // Dropped by name, because they change no answer: user, metadata, store, stream_options, service_tier,
+    // Dropped by name, because they change no answer: metadata, store, stream_options, service_tier,
     // safety_identifier, prompt_cache_key, prompt_cache_options, prompt_cache_retention, moderation, verbosity,
     // prediction, and whatever is not known here.
     Ok(Request {
@@ -52,25 +52,36 @@ pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Erro
             shift: None,
             options: options(&fields)?,
         },
+        choices: if speaks { choices(&fields)? } else { 1 },
+        user: match fields.string("safety_identifier")? {
+            None => fields.string("user")?,
+            user => user,
+        },
         dropped,
     })
 }
 
+/// Most answers to one request. More would hold an Ollama, which gives one at a time, for too long.
+const MAX_CHOICES: f64 = 8.0;
+
+fn choices(fields: &Fields<'_>) -> Result<usize, Error> {
+    let expected = "a whole number from 1 to 8";
+    match fields.number("n")?.map(|count| count.value()) {
+        None => Ok(1),
+        Some(count) if count.fract() == 0.0 && (1.0..=MAX_CHOICES).contains(&count) => {
+            Ok(count as usize)
+        }
+        Some(_) => Err(fields.wrong("n", expected)),
+    }
+}
+
 /// What would change the answer and has no translation.
 fn refuse(fields: &Fields<'_>) -> Result<(), Error> {
-    let one = "one choice is all that can be translated";
-    for name in ["n", "best_of"] {
-        if fields.number(name)?.is_some_and(|count| count.value() > 1.0) {
-            return Err(untranslatable(name, one));
-        }
-    }
-    let probabilities = "token probabilities are not translated yet";
-    match fields.raw("logprobs").map(RawValue::get) {
-        None | Some("false") => {}
-        Some(_) => return Err(untranslatable("logprobs", probabilities)),
-    }
-    if fields.number("top_logprobs")?.is_some_and(|count| count.value() > 0.0) {
-        return Err(untranslatable("top_logprobs", probabilities));
+    if fields.number("best_of")?.is_some_and(|count| count.value() > 1.0) {
+        return Err(untranslatable(
+            "best_of",
+            "ask for as many answers with n, and choose yourself",
+        ));
     }
     if fields.raw("echo").is_some_and(|echo| echo.get() == "true") {
         return Err(untranslatable("echo", "send the prompt's text yourself before the answer's"));
@@ -106,10 +117,7 @@ fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
         tools,
         format: format(fields)?,
         think: think(fields)?,
-        tool_choice: fields
-            .raw("tool_choice")
-            .or(fields.raw("function_call"))
-            .map(ToOwned::to_owned),
+        tool_choice: choice(fields)?,
         parallel_tools: fields.bool("parallel_tool_calls")?,
     })
 }
@@ -185,7 +193,61 @@ fn sampling(fields: &Fields<'_>) -> Result<Sampling, Error> {
             most => most,
         },
         stop: alike::stop(fields)?,
+        logprobs: logprobs(fields)?,
     })
+}
+
+/// Chats say `logprobs: true` and `top_logprobs: 5`, completions `logprobs: 5`.
+fn logprobs(fields: &Fields<'_>) -> Result<Option<u8>, Error> {
+    let others = |name: &str| match fields.number(name)?.map(|count| count.value()) {
+        None => Ok(None),
+        Some(count) if count.fract() == 0.0 && (0.0..=20.0).contains(&count) => {
+            Ok(Some(count as u8))
+        }
+        Some(_) => Err(fields.wrong(name, "a whole number from 0 to 20")),
+    };
+    let top = others("top_logprobs")?;
+    match fields.raw("logprobs").map(RawValue::get) {
+        Some("true") => Ok(Some(top.unwrap_or(0))),
+        None | Some("false") => match top {
+            None | Some(0) => Ok(None),
+            Some(_) => Err(fields.wrong("logprobs", "true where top_logprobs is given")),
+        },
+        // Source: ollama openai/openai.go FromCompleteRequest: above 0 only.
+        Some(_) => Ok(others("logprobs")?.filter(|count| *count > 0)),
+    }
+}
+
+fn choice(fields: &Fields<'_>) -> Result<Option<Choice>, Error> {
+    let name = if fields.has("tool_choice") { "tool_choice" } else { "function_call" };
+    let expected = "none, auto, required, or an object that names a function";
+    let Some(raw) = fields.raw(name) else { return Ok(None) };
+    if let Some(word) = json::text(raw) {
+        return match &*word {
+            "auto" => Ok(Some(Choice::Auto)),
+            "none" => Ok(Some(Choice::None)),
+            "required" | "any" => Ok(Some(Choice::Required)),
+            _ => Err(fields.wrong(name, expected)),
+        };
+    }
+    let wrong = || fields.wrong(name, expected);
+    let object = fields.object(name)?.ok_or_else(wrong)?;
+    let named = |object: &Fields<'_>| object.string("name");
+    if let Some(allowed) = object.object("allowed_tools")? {
+        let required = allowed.string("mode")?.as_deref() == Some("required");
+        let mut names = Vec::new();
+        for tool in allowed.objects("tools")? {
+            let function = tool.object("function")?;
+            names.extend(function.as_ref().map(named).transpose()?.flatten());
+        }
+        if names.is_empty() {
+            return Err(allowed.wrong("tools", "a list of functions, with at least one"));
+        }
+        return Ok(Some(Choice::Allowed { required, names }));
+    }
+    let function = object.object("function")?;
+    let name = named(function.as_ref().unwrap_or(&object))?.filter(|name| !name.is_empty());
+    Ok(Some(Choice::Named(name.ok_or_else(wrong)?)))
 }
 
 fn limit(fields: &Fields<'_>, name: &str) -> Result<Option<Number>, Error> {
@@ -203,11 +265,15 @@ fn format(fields: &Fields<'_>) -> Result<Option<Format>, Error> {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some(Format::Json)),
         Some("json_schema") => {
-            let schema = wanted.object("json_schema")?;
-            let schema = schema.as_ref().and_then(|schema| schema.raw("schema"));
-            let schema = schema.filter(|schema| schema.get().starts_with('{'));
             let wrong = || wanted.wrong("json_schema.schema", "a JSON schema object");
-            Ok(Some(Format::Schema(schema.ok_or_else(wrong)?.to_owned())))
+            let named = wanted.object("json_schema")?.ok_or_else(wrong)?;
+            let schema = named.raw("schema").filter(|schema| schema.get().starts_with('{'));
+            Ok(Some(Format::Schema(Schema {
+                schema: schema.ok_or_else(wrong)?.to_owned(),
+                name: named.string("name")?,
+                description: named.string("description")?,
+                strict: named.bool("strict")?,
+            })))
         }
         _ => Err(wanted.wrong("type", "\"text\", \"json_object\" or \"json_schema\"")),
     }
@@ -223,18 +289,13 @@ fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
     else {
         return Ok(None);
     };
-    // Source: ollama openai/openai.go, the same table.
-    Ok(Some(match &*effort {
-        "none" => Think::Off,
-        "minimal" | "low" => Think::Level("low"),
-        "medium" => Think::Level("medium"),
-        "high" => Think::Level("high"),
-        "xhigh" | "ultra" | "max" => Think::Level("max"),
-        _ => {
-            let expected = "none, minimal, low, medium, high, xhigh or max";
-            return Err(fields.wrong("reasoning_effort", expected));
-        }
-    }))
+    if effort == "none" {
+        return Ok(Some(Think::Off));
+    }
+    let effort = Effort::named(&effort).ok_or_else(|| {
+        fields.wrong("reasoning_effort", "none, minimal, low, medium, high, xhigh or max")
+    })?;
+    Ok(Some(Think::Effort(effort)))
 }
 
 /// Ollama's options as extensions of the request: `options`, and `num_ctx` at the top.

@@ -1,12 +1,16 @@
 //! Writes answers as OpenAI gives them.
 
 use crate::{
-    chat::{Answer, Call, Delta, Finish, Piece, Said, Vector},
-    dialect::{Operation, Reply, Usage, WriteAnswer, base64, json},
+    chat::{Answer, Call, Delta, Finish, Number, Piece, Said, Token, Vector},
+    dialect::{
+        Operation, Reply, Usage, WriteAnswer, base64, json,
+        tokens::{self, Told},
+    },
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Writes the events of `/v1/chat/completions` or `/v1/completions`.
 #[derive(Debug)]
@@ -18,6 +22,10 @@ pub(super) struct Writer {
     begun: bool,
     finished: bool,
     called: Vec<bool>,
+    /// Those of the text that comes next.
+    tokens: Vec<Token>,
+    /// Characters of the text so far, counted only where a token's place is told.
+    offset: usize,
 }
 
 // Source: openai-python types/chat/chat_completion.py, chat_completion_chunk.py, types/completion.py.
@@ -45,8 +53,36 @@ struct Choice<'a> {
     // Completions have no place for it; as an extra field it is at least not lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
-    logprobs: Option<()>,
+    logprobs: Option<Logprobs<'a>>,
     finish_reason: Option<&'static str>,
+}
+
+/// In the shape of chats, or in that of completions.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Logprobs<'a> {
+    Chat {
+        content: Vec<Told<'a>>,
+        refusal: Option<()>,
+    },
+    Text {
+        tokens: Vec<&'a str>,
+        token_logprobs: Vec<&'a Number>,
+        top_logprobs: Vec<BTreeMap<&'a str, &'a Number>>,
+        text_offset: Vec<usize>,
+    },
+}
+
+/// What was thought with the seal on it, as OpenRouter tells it; OpenAI's own dialect has no place for the seal, and
+/// Anthropic wants it back.
+// Source: openrouter.ai/docs, "Reasoning tokens", reasoning_details.
+#[derive(Serialize)]
+struct Detail<'a> {
+    r#type: &'static str,
+    text: &'a str,
+    signature: &'a str,
+    format: &'static str,
+    index: usize,
 }
 
 #[derive(Default, Serialize)]
@@ -57,6 +93,8 @@ struct Words<'a> {
     content: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<[Detail<'a>; 1]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
 }
@@ -84,6 +122,22 @@ struct Counts {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
 }
 
 /// As Ollama's own /v1 says it. Source: ollama openai/openai.go.
@@ -96,6 +150,13 @@ impl From<Usage> for Counts {
             prompt_tokens: prompt,
             completion_tokens: completion,
             total_tokens: prompt.saturating_add(completion),
+            prompt_tokens_details: usage.cached.or(usage.written).map(|_| PromptDetails {
+                cached_tokens: usage.cached.unwrap_or(0),
+                cache_write_tokens: usage.written,
+            }),
+            completion_tokens_details: usage
+                .reasoning
+                .map(|reasoning_tokens| CompletionDetails { reasoning_tokens }),
         }
     }
 }
@@ -105,6 +166,8 @@ impl From<Usage> for Counts {
 struct Step<'a> {
     text: Option<&'a str>,
     thinking: Option<&'a str>,
+    seal: Option<&'a str>,
+    tokens: &'a [Token],
     call: Option<Called<'a>>,
     finish: Option<&'static str>,
 }
@@ -119,6 +182,8 @@ impl Writer {
             begun: false,
             finished: false,
             called: Vec::new(),
+            tokens: Vec::new(),
+            offset: 0,
         }
     }
 
@@ -149,18 +214,20 @@ impl Writer {
             role: first.then_some("assistant"),
             content: step.text.or(first.then_some("")).map(Some),
             reasoning: step.thinking,
+            reasoning_details: step.seal.map(|seal| [Detail::new("", seal)]),
             tool_calls: step.call.into_iter().collect(),
         });
+        let logprobs = logprobs(self.operation, step.tokens, &mut self.offset);
         let choice = Choice {
             index: 0,
             delta,
             message: None,
             text: (!chat).then_some(step.text.unwrap_or("")),
             reasoning: step.thinking.filter(|_| !chat),
-            logprobs: None,
+            logprobs,
             finish_reason: step.finish,
         };
-        let usage = self.reply.usage.then_some(None);
+        let usage = self.reply.wishes.usage.then_some(None);
         self.event(&[choice], usage, out);
     }
 
@@ -192,6 +259,10 @@ impl Writer {
         if chat && !self.begun {
             self.step(Step::default(), out);
         }
+        if !self.tokens.is_empty() {
+            let tokens = std::mem::take(&mut self.tokens);
+            self.step(Step { text: Some(""), tokens: &tokens, ..Step::default() }, out);
+        }
         self.finished = true;
         let finish = reason(finish, !self.called.is_empty());
         self.step(Step { finish: Some(finish), ..Step::default() }, out);
@@ -201,20 +272,29 @@ impl Writer {
 impl WriteAnswer for Writer {
     fn write(&mut self, delta: Delta, _now_ms: u64, out: &mut BytesMut) -> Result<(), String> {
         match delta {
-            Delta::Text(text) => self.step(Step { text: Some(&text), ..Step::default() }, out),
+            Delta::Text(text) => {
+                let tokens = std::mem::take(&mut self.tokens);
+                let step = Step { text: Some(&text), tokens: &tokens, ..Step::default() };
+                self.step(step, out);
+            }
+            // They go with the text that follows.
+            Delta::Tokens(tokens) => self.tokens.extend(tokens),
+            Delta::Signature(seal) if self.operation == Operation::Chat => {
+                self.step(Step { seal: Some(&seal), ..Step::default() }, out);
+            }
             Delta::Thinking(text) => {
                 self.step(Step { thinking: Some(&text), ..Step::default() }, out);
             }
             Delta::Tool(piece) => self.call(&piece, out),
             Delta::Finish(finish) if !self.finished => self.finish(finish, out),
-            Delta::Finish(_) => {}
+            Delta::Signature(_) | Delta::Finish(_) => {}
             Delta::Usage(usage) => self.usage = usage,
             Delta::Error(message) => return Err(message),
             Delta::End => {
                 if !self.finished {
                     self.finish(Finish::Other, out);
                 }
-                if self.reply.usage {
+                if self.reply.wishes.usage {
                     self.event(&[], Some(Some(self.usage.into())), out);
                 }
                 out.put_slice(DONE);
@@ -267,11 +347,14 @@ fn spoken(operation: Operation, said: &Said, reply: &Reply) -> Bytes {
             role: Some("assistant"),
             content: Some((!silent).then_some(&said.text)),
             reasoning: thinking,
+            reasoning_details: Some(&*said.signature)
+                .filter(|seal| !seal.is_empty())
+                .map(|seal| [Detail::new(&said.thinking, seal)]),
             tool_calls: calls.collect(),
         }),
         text: (!chat).then_some(&said.text),
         reasoning: thinking.filter(|_| !chat),
-        logprobs: None,
+        logprobs: logprobs(operation, &said.tokens, &mut 0),
         finish_reason: Some(reason(
             said.finish.unwrap_or(Finish::Other),
             chat && !said.calls.is_empty(),
@@ -286,6 +369,39 @@ fn spoken(operation: Operation, said: &Said, reply: &Reply) -> Bytes {
         choices: &[choice],
         usage: Some(Some(said.usage.into())),
     })
+}
+
+/// What is told of these tokens, the first of which begins at `offset`; nothing where there are none.
+fn logprobs<'a>(
+    operation: Operation,
+    list: &'a [Token],
+    offset: &mut usize,
+) -> Option<Logprobs<'a>> {
+    if list.is_empty() {
+        return None;
+    }
+    if operation == Operation::Chat {
+        return Some(Logprobs::Chat { content: tokens::full(list), refusal: None });
+    }
+    let places = list.iter().map(|token| {
+        let place = *offset;
+        *offset += token.text.chars().count();
+        place
+    });
+    let others = |token: &'a Token| token.others.iter().map(|t| (&*t.text, &t.logprob)).collect();
+    Some(Logprobs::Text {
+        text_offset: places.collect(),
+        tokens: list.iter().map(|token| &*token.text).collect(),
+        token_logprobs: list.iter().map(|token| &token.logprob).collect(),
+        top_logprobs: list.iter().map(others).collect(),
+    })
+}
+
+impl<'a> Detail<'a> {
+    fn new(text: &'a str, signature: &'a str) -> Self {
+        let (r#type, format) = ("reasoning.text", "anthropic-claude-v1");
+        Self { r#type, text, signature, format, index: 0 }
+    }
 }
 
 fn embedded(vectors: &[Vector], usage: Usage, reply: &Reply) -> Bytes {
@@ -319,13 +435,15 @@ fn embedded(vectors: &[Vector], usage: Usage, reply: &Reply) -> Bytes {
         object: "embedding",
         index,
         embedding: match vector {
-            Vector::Written(raw) if reply.base64 => {
+            Vector::Written(raw) if reply.wishes.base64 => {
                 // Read once already, when the answer was.
                 let floats = serde_json::from_str::<Vec<f32>>(raw.get()).unwrap_or_default();
                 Out::Base64(base64::encode_floats(&floats))
             }
             Vector::Written(raw) => Out::Written(raw),
-            Vector::Floats(floats) if reply.base64 => Out::Base64(base64::encode_floats(floats)),
+            Vector::Floats(floats) if reply.wishes.base64 => {
+                Out::Base64(base64::encode_floats(floats))
+            }
             Vector::Floats(floats) => Out::Floats(floats),
         },
     });

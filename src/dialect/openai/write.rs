@@ -3,10 +3,13 @@
 mod message;
 
 use crate::{
-    chat::{Completion, Conversation, Format, Message, Number, Request, Sampling, Task, Think},
+    chat::{
+        Choice, Completion, Conversation, Effort, Format, Message, Number, Part, Request, Sampling,
+        Task, Think,
+    },
     dialect::{
         Operation, Quirks, Written,
-        alike::{Offered, untranslatable},
+        alike::{self, Offered, untranslatable},
         json,
     },
     error::Error,
@@ -21,13 +24,19 @@ struct Chat<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Offered<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<&'a RawValue>,
+    tool_choice: Option<Chosen<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Shape<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     #[serde(flatten)]
     common: Common<'a>,
 }
@@ -38,6 +47,8 @@ struct Complete<'a> {
     prompt: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     suffix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<u8>,
     #[serde(flatten)]
     common: Common<'a>,
 }
@@ -90,13 +101,35 @@ struct StreamOptions {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Shape<'a> {
     JsonObject,
-    JsonSchema { json_schema: Schema<'a> },
+    JsonSchema { json_schema: NamedSchema<'a> },
 }
 
 #[derive(Serialize)]
-struct Schema<'a> {
-    name: &'static str,
+struct NamedSchema<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
     schema: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Chosen<'a> {
+    Mode(&'static str),
+    Function(Function<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Function<'a> {
+    Function { function: Named<'a> },
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
 }
 
 pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Error> {
@@ -125,24 +158,19 @@ pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Erro
     };
     // Dropped by name, because they say how Ollama runs a model and not what it answers: keep_alive, truncate,
     // shift, and the options num_ctx, num_keep, typical_p, repeat_last_n, mirostat*, num_gpu and the like.
-    Ok(Written { operation, body, dropped })
+    Ok(Written { operation, body, dropped, calls_as_text: false })
 }
 
 fn conversation(completion: &Completion) -> Conversation {
-    let message = |role: &str, text: &str| Message {
-        role: role.into(),
-        text: text.into(),
-        ..Message::default()
-    };
     let mut messages = Vec::with_capacity(2);
-    messages.extend(completion.system.as_deref().map(|system| message("system", system)));
-    let mut user = message("user", &completion.prompt);
-    user.media.clone_from(&completion.media);
+    messages.extend(completion.system.as_deref().map(|system| Message::new("system", system)));
+    let mut user = Message::new("user", &completion.prompt);
+    user.content.extend(completion.media.iter().cloned().map(Part::Media));
     messages.push(user);
     Conversation {
         messages,
         format: completion.format.clone(),
-        think: completion.think.clone(),
+        think: completion.think,
         ..Conversation::default()
     }
 }
@@ -156,16 +184,31 @@ fn chat(
     Ok(json::bytes(&Chat {
         model: &request.model,
         messages: message::write(&conversation.messages, quirks)?,
-        tools: conversation.tools.iter().map(Offered::new).collect(),
-        tool_choice: conversation.tool_choice.as_deref(),
+        tools: alike::offered(conversation).into_iter().map(Offered::new).collect(),
+        tool_choice: conversation.tool_choice.as_ref().map(|choice| match choice {
+            Choice::Auto | Choice::Allowed { required: false, .. } => Chosen::Mode("auto"),
+            Choice::None => Chosen::Mode("none"),
+            Choice::Required | Choice::Allowed { required: true, .. } => Chosen::Mode("required"),
+            Choice::Named(name) => {
+                Chosen::Function(Function::Function { function: Named { name } })
+            }
+        }),
         parallel_tool_calls: conversation.parallel_tools,
         response_format: conversation.format.as_ref().map(|format| match format {
             Format::Json => Shape::JsonObject,
-            Format::Schema(schema) => {
-                Shape::JsonSchema { json_schema: Schema { name: "response", schema } }
-            }
+            Format::Schema(schema) => Shape::JsonSchema {
+                json_schema: NamedSchema {
+                    name: schema.name.as_deref().unwrap_or("response"),
+                    description: schema.description.as_deref(),
+                    schema: &schema.schema,
+                    strict: schema.strict,
+                },
+            },
         }),
-        reasoning_effort: effort(conversation.think.as_ref(), quirks, dropped),
+        logprobs: request.sampling.logprobs.map(|_| true),
+        top_logprobs: request.sampling.logprobs.filter(|others| *others > 0),
+        user: request.user.as_deref(),
+        reasoning_effort: effort(conversation.think, quirks, dropped),
         common: common(request, quirks, dropped)?,
     }))
 }
@@ -193,21 +236,19 @@ fn complete(
         model: &request.model,
         prompt: &completion.prompt,
         suffix: completion.suffix.as_deref(),
+        // Here the number alone says both, and 1 is the least.
+        logprobs: request.sampling.logprobs.map(|others| others.max(1)),
         // Completions know only the older name of the limit.
         common: common(request, Quirks { max_completion_tokens: false, ..quirks }, dropped)?,
     }))
 }
 
 fn effort(
-    think: Option<&Think>,
+    think: Option<Think>,
     quirks: Quirks,
     dropped: &mut Vec<&'static str>,
 ) -> Option<&'static str> {
-    let effort = match think? {
-        Think::Off => "none",
-        Think::On => "medium",
-        Think::Level(level) => level,
-    };
+    let effort = think?.effort().map_or("none", Effort::as_str);
     if !quirks.reasoning_effort {
         dropped.push("think");
         return None;

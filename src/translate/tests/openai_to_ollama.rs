@@ -63,7 +63,7 @@ fn golden_19_openai_defaults_are_said_aloud() {
 #[test]
 fn numbers_stay_as_they_were_written() {
     let body = Bytes::from(chat(r#""temperature":0.10,"seed":18446744073709551616"#));
-    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let out = openai_front(Operation::Chat).request(&body, &Aim::default()).unwrap();
     let text = std::str::from_utf8(&out.body).unwrap();
     assert!(text.contains(r#""temperature":0.10,"#), "{text}");
     assert!(text.contains(r#""seed":18446744073709551616"#), "{text}");
@@ -131,7 +131,7 @@ fn golden_24_arguments_keep_their_order_and_their_digits() {
         r#"[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function",
         "function":{"name":"f","arguments":"{\"b\":1, \"a\":12345678901234567890}"}}]}]"#,
     ));
-    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let out = openai_front(Operation::Chat).request(&body, &Aim::default()).unwrap();
     let text = std::str::from_utf8(&out.body).unwrap();
     assert!(text.contains(
         r#"{"role":"assistant","content":"","tool_calls":[{"id":"c","function":{"index":0,"name":"f","arguments":{"b":1,"a":12345678901234567890}}}]}"#
@@ -193,7 +193,7 @@ fn golden_29_a_tool_choice_that_cannot_be_forced_is_named() {
     let outgoing = |choice: &str| {
         let tools = r#""tools":[{"type":"function","function":{"name":"f","strict":true}}]"#;
         let body = chat(&format!("{tools},\"tool_choice\":{choice}"));
-        let out = openai_front(Operation::Chat).request(&Bytes::from(body), Quirks::default());
+        let out = openai_front(Operation::Chat).request(&Bytes::from(body), &Aim::default());
         let out = out.unwrap();
         (serde_json::from_slice::<Value>(&out.body).unwrap()["tools"].clone(), out.dropped)
     };
@@ -228,9 +228,16 @@ fn golden_30_efforts_become_think() {
 }
 
 #[test]
-fn golden_31_one_choice_and_at_least_one_message() {
-    assert!(not_chat(&chat(r#""n":2"#)).contains("\"n\" to a model that speaks ollama"));
+fn golden_31_a_few_choices_and_at_least_one_message() {
+    for wrong in ["0", "9", "1.5", "-1"] {
+        let message = not_chat(&chat(&format!(r#""n":{wrong}"#)));
+        assert_eq!(message, "n must be a whole number from 1 to 8");
+    }
     to_chat(&chat(r#""n":1"#));
+    let body = Bytes::from(chat(r#""n":3"#));
+    let out = openai_front(Operation::Chat).request(&body, &Aim::default()).unwrap();
+    assert_eq!(out.choices, 3, "one request of three");
+    assert!(!String::from_utf8_lossy(&out.body).contains("\"n\""));
     assert_eq!(not_chat(&with("[]")), "[] is too short - 'messages'");
     assert_eq!(not_chat(r#"{"model":"m"}"#), "[] is too short - 'messages'");
 }
@@ -238,8 +245,8 @@ fn golden_31_one_choice_and_at_least_one_message() {
 #[test]
 fn what_would_change_the_answer_is_refused_by_name() {
     for (field, extra) in [
-        ("logprobs", r#""logprobs":true"#),
-        ("top_logprobs", r#""top_logprobs":2"#),
+        ("logprobs", r#""top_logprobs":2"#),
+        ("top_logprobs", r#""logprobs":true,"top_logprobs":21"#),
         ("audio", r#""audio":{"voice":"x"}"#),
         ("modalities", r#""modalities":["text","audio"]"#),
     ] {
@@ -263,7 +270,7 @@ fn what_changes_nothing_is_dropped_and_what_changes_little_is_named() {
         r#""user":"u","metadata":{"a":"b"},"store":true,"stream_options":{"include_usage":true},
         "service_tier":"auto","logprobs":false,"logit_bias":{"1":5},"modalities":["text"],"new_thing":1"#,
     );
-    let out = openai_front(Operation::Chat).request(&Bytes::from(body), Quirks::default()).unwrap();
+    let out = openai_front(Operation::Chat).request(&Bytes::from(body), &Aim::default()).unwrap();
     assert_eq!(out.dropped, ["logit_bias"]);
     let value: Value = serde_json::from_slice(&out.body).unwrap();
     let keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -305,7 +312,6 @@ fn a_completion_is_a_generation() {
         ("prompt", r#"{"model":"m","prompt":""}"#),
         ("echo", r#"{"model":"m","prompt":"a","echo":true}"#),
         ("best_of", r#"{"model":"m","prompt":"a","best_of":2}"#),
-        ("logprobs", r#"{"model":"m","prompt":"a","logprobs":0}"#),
     ] {
         assert!(refused(pair, body).contains(field), "{body}");
     }
@@ -330,7 +336,7 @@ fn broken_text_is_mended_as_go_does() {
     let body = Bytes::from_static(
         b"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\xffb\"}]}",
     );
-    let out = openai_front(Operation::Chat).request(&body, Quirks::default()).unwrap();
+    let out = openai_front(Operation::Chat).request(&body, &Aim::default()).unwrap();
     let value: Value = serde_json::from_slice(&out.body).unwrap();
     assert_eq!(value["messages"][0]["content"], "a\u{fffd}b");
 }

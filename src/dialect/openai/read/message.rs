@@ -1,11 +1,11 @@
 //! Reads one message of an OpenAI conversation.
 
 use crate::{
-    chat::{Call, Media, Message},
+    chat::{Call, Media, Message, Part, Source},
     dialect::{
         alike::untranslatable,
-        base64,
         json::{self, Fields},
+        media,
     },
     error::Error,
 };
@@ -26,12 +26,13 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Message, Error> {
             return Err(fields.wrong("role", known));
         }
     };
-    content(fields, &mut message)?;
-    if message.text.is_empty() {
-        message.text = fields.string("refusal")?.unwrap_or_default();
+    message.content = content(fields)?;
+    if message.text().is_empty() {
+        message.content.extend(fields.string("refusal")?.map(Part::Text));
     }
     let thinking = ["reasoning", "reasoning_content"].map(|name| fields.raw(name));
     message.thinking = thinking.into_iter().flatten().find_map(json::text);
+    sealed(fields, &mut message)?;
     for call in fields.objects("tool_calls")? {
         message.calls.push(called(&call)?);
     }
@@ -41,47 +42,48 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Message, Error> {
     Ok(message)
 }
 
-fn content(fields: &Fields<'_>, message: &mut Message) -> Result<(), Error> {
-    match fields.raw("content") {
-        None => {}
-        Some(raw) if json::is_list(raw) => {
-            let mut texts = Vec::new();
-            for part in fields.objects("content")? {
-                part_of(&part, &mut texts, &mut message.media)?;
-            }
-            message.text = texts.join("\n");
-        }
-        Some(raw) => {
-            let text = json::text(raw);
-            message.text =
-                text.ok_or_else(|| fields.wrong("content", "a string or a list of parts"))?;
-        }
+/// What was thought and the seal on it, as [`super::super::say`] told them.
+fn sealed(fields: &Fields<'_>, message: &mut Message) -> Result<(), Error> {
+    let mut text = String::new();
+    for detail in fields.objects("reasoning_details")? {
+        text.extend(detail.string("text")?);
+        message.signature = detail.string("signature")?.or(message.signature.take());
+    }
+    if message.thinking.is_none() && !text.is_empty() {
+        message.thinking = Some(text);
     }
     Ok(())
 }
 
-fn part_of(
-    part: &Fields<'_>,
-    texts: &mut Vec<String>,
-    media: &mut Vec<Media>,
-) -> Result<(), Error> {
+fn content(fields: &Fields<'_>) -> Result<Vec<Part>, Error> {
+    match fields.raw("content") {
+        None => Ok(Vec::new()),
+        Some(raw) if json::is_list(raw) => fields.objects("content")?.iter().map(part_of).collect(),
+        Some(raw) => {
+            let text = json::text(raw);
+            let text =
+                text.ok_or_else(|| fields.wrong("content", "a string or a list of parts"))?;
+            Ok(vec![Part::Text(text)])
+        }
+    }
+}
+
+fn part_of(part: &Fields<'_>) -> Result<Part, Error> {
+    const KINDS: [&str; 5] = ["text", "image_url", "input_audio", "file", "refusal"];
     let kind = part.string("type")?;
     // Some clients leave the type out.
-    let kind = kind
-        .as_deref()
-        .or_else(|| ["text", "image_url", "input_audio"].into_iter().find(|name| part.has(name)));
+    let kind = kind.as_deref().or_else(|| KINDS.into_iter().find(|name| part.has(name)));
     match kind {
-        Some("text") => texts.push(part.string("text")?.unwrap_or_default()),
-        Some("refusal") => texts.push(part.string("refusal")?.unwrap_or_default()),
-        Some("image_url") => media.push(image(part)?),
-        Some("input_audio") => media.push(audio(part)?),
+        Some(name @ ("text" | "refusal")) => Ok(Part::Text(part.string(name)?.unwrap_or_default())),
+        Some("image_url") => image(part).map(Part::Media),
+        Some("input_audio") => audio(part).map(Part::Media),
+        Some("file") => file(part).map(Part::Media),
         Some(kind) => {
-            let why = "only text, image_url and input_audio parts have a translation";
-            return Err(untranslatable(&format!("{} {kind:?}", part.path("type")), why));
+            let why = "only text, image_url, input_audio and file parts have a translation";
+            Err(untranslatable(&format!("{} {kind:?}", part.path("type")), why))
         }
-        None => return Err(part.wrong("type", "text, image_url or input_audio")),
+        None => Err(part.wrong("type", "text, image_url, input_audio or file")),
     }
-    Ok(())
 }
 
 fn image(part: &Fields<'_>) -> Result<Media, Error> {
@@ -90,25 +92,14 @@ fn image(part: &Fields<'_>) -> Result<Media, Error> {
         _ => part.object("image_url")?.map(|image| image.string("url")).transpose()?.flatten(),
     };
     let url = url.ok_or_else(|| part.wrong("image_url", "an object with a url"))?;
-    if url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
-        // Source: ollama openai/openai.go decodeImageURL, the same words. Fetching it would let a
-        // client reach into the gateway's network.
-        return Err(Error::BadRequest(
-            "image URLs are not currently supported, please use base64 encoded data instead".into(),
-        ));
+    if media::is_web(&url) {
+        return Ok(Media { mime: "image/*", source: Source::Url(url), name: None });
     }
-    let invalid = || part.wrong("image_url", "a data: URL with an image in base64");
-    let (head, data) = url.split_once(',').ok_or_else(invalid)?;
-    let kind = head.strip_prefix("data:").and_then(|head| head.strip_suffix(";base64"));
-    let mime = match kind.ok_or_else(invalid)? {
-        "image/png" => "image/png",
-        "image/webp" => "image/webp",
-        "image/gif" => "image/gif",
-        "image/jpeg" | "image/jpg" | "" => "image/jpeg",
-        _ => return Err(invalid()),
-    };
-    let bytes = base64::decode(data).filter(|bytes| !bytes.is_empty()).ok_or_else(invalid)?;
-    Ok(Media { mime, base64: base64::encode(&bytes) })
+    let known = media::data_url(&url).and_then(|(mime, data)| {
+        let mime = media::known(mime).filter(|mime| mime.starts_with("image/"))?;
+        media::here(mime, data)
+    });
+    known.ok_or_else(|| part.wrong("image_url", "a data: URL with an image in base64"))
 }
 
 fn audio(part: &Fields<'_>) -> Result<Media, Error> {
@@ -119,9 +110,22 @@ fn audio(part: &Fields<'_>) -> Result<Media, Error> {
         None | Some("wav") => "audio/wav",
         Some(_) => return Err(audio.wrong("format", "wav or mp3")),
     };
-    let bytes = audio.string("data")?.and_then(|data| base64::decode(&data));
-    let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(invalid)?;
-    Ok(Media { mime, base64: base64::encode(&bytes) })
+    audio.string("data")?.and_then(|data| media::here(mime, &data)).ok_or_else(invalid)
+}
+
+/// A document in the request itself; one that was uploaded before is only an id, which means nothing elsewhere.
+fn file(part: &Fields<'_>) -> Result<Media, Error> {
+    let invalid = || part.wrong("file", "an object with file_data: a data: URL of a PDF or text");
+    let file = part.object("file")?.ok_or_else(invalid)?;
+    if file.has("file_id") {
+        let why = "files live at the upstream that they were sent to; send the bytes as file_data";
+        return Err(untranslatable(&file.path("file_id"), why));
+    }
+    let data = file.string("file_data")?.ok_or_else(invalid)?;
+    let (mime, data) = media::data_url(&data).unwrap_or(("application/pdf", &data));
+    let mime = media::known(mime).ok_or_else(invalid)?;
+    let media = media::here(mime, data).ok_or_else(invalid)?;
+    Ok(Media { name: file.string("filename")?, ..media })
 }
 
 fn called(call: &Fields<'_>) -> Result<Call, Error> {

@@ -1,11 +1,12 @@
 //! Writes the messages of a conversation as OpenAI takes them, every tool result beside its call.
 
 use crate::{
-    chat::{Media, Message},
-    dialect::Quirks,
+    chat::{self, Media, Message, Source},
+    dialect::{Quirks, media},
     error::Error,
 };
 use serde::Serialize;
+use std::borrow::Cow;
 
 #[derive(Serialize)]
 pub(super) struct Said<'a> {
@@ -23,7 +24,7 @@ pub(super) struct Said<'a> {
 #[serde(untagged)]
 enum Content<'a> {
     None,
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -33,6 +34,13 @@ enum Part<'a> {
     Text { text: &'a str },
     ImageUrl { image_url: Url },
     InputAudio { input_audio: Audio<'a> },
+    File { file: File<'a> },
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    filename: &'a str,
+    file_data: String,
 }
 
 #[derive(Serialize)]
@@ -91,28 +99,32 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
 }
 
 fn content(message: &Message) -> Content<'_> {
-    let text = message.text.as_str();
-    if message.media.is_empty() {
-        return match text {
+    if message.media().next().is_none() {
+        let text = message.text();
+        return match &*text {
             "" if !message.calls.is_empty() => Content::None,
-            text => Content::Text(text),
+            _ => Content::Text(text),
         };
     }
-    let mut parts = Vec::with_capacity(message.media.len() + 1);
-    if !text.is_empty() {
-        parts.push(Part::Text { text });
-    }
-    parts.extend(message.media.iter().map(part));
-    Content::Parts(parts)
+    let parts = message.content.iter().filter_map(|part| match part {
+        chat::Part::Text(text) => (!text.is_empty()).then_some(Part::Text { text }),
+        chat::Part::Media(media) => Some(shown(media)),
+    });
+    Content::Parts(parts.collect())
 }
 
-fn part(media: &Media) -> Part<'_> {
-    match media.mime.strip_prefix("audio/") {
-        Some(format) => Part::InputAudio { input_audio: Audio { data: &media.base64, format } },
-        None => {
-            let url = format!("data:{};base64,{}", media.mime, media.base64);
-            Part::ImageUrl { image_url: Url { url } }
+fn shown(media: &Media) -> Part<'_> {
+    match (&media.source, media.mime.split_once('/')) {
+        (Source::Base64(data), Some(("audio", format))) => {
+            Part::InputAudio { input_audio: Audio { data, format } }
         }
+        (Source::Base64(_), Some(("application" | "text", _))) => Part::File {
+            file: File {
+                filename: media.name.as_deref().unwrap_or("document"),
+                file_data: media::url(media),
+            },
+        },
+        _ => Part::ImageUrl { image_url: Url { url: media::url(media) } },
     }
 }
 

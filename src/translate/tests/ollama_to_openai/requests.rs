@@ -4,7 +4,9 @@ const FULL: Quirks =
     Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
 
 fn outgoing(operation: Operation, quirks: Quirks, body: &str) -> (Value, Outgoing) {
-    let out = ollama_front(operation).request(&Bytes::from(body.to_owned()), quirks).unwrap();
+    let out = ollama_front(operation)
+        .request(&Bytes::from(body.to_owned()), &Aim { quirks, ..Aim::default() })
+        .unwrap();
     (serde_json::from_slice(&out.body).unwrap(), out)
 }
 
@@ -181,7 +183,6 @@ fn a_prompt_that_must_stay_one_text_is_a_completion() {
         ("template", r#"{"model":"m","prompt":"p","template":"t"}"#),
         ("images", r#"{"model":"m","prompt":"p","raw":true,"images":["iVBORw=="]}"#),
         ("format", r#"{"model":"m","prompt":"p","raw":true,"format":"json"}"#),
-        ("logprobs", r#"{"model":"m","prompt":"p","logprobs":true}"#),
         ("_debug_render_only", r#"{"model":"m","prompt":"p","_debug_render_only":true}"#),
     ] {
         let error = refused(pair, body);
