@@ -81,13 +81,18 @@ pub(crate) fn same(operation: Operation, up: &Said, down: &Said, usage: bool) {
             assert!(said.id.is_none() || said.id == heard.id, "{said:?} {heard:?}");
         }
     }
+    // They go with the text; their bytes and the others at their place are not told everywhere.
+    let tokens = |said: &Said| {
+        said.tokens.iter().map(|t| (t.text.clone(), t.logprob.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(tokens(up), tokens(down), "the tokens");
     assert_eq!(down.finish.is_some(), up.finish.is_some(), "whether it finished");
     let length = |said: &Said| said.finish == Some(Finish::Length);
     assert_eq!(length(up), length(down), "whether it was cut by a limit");
     if usage {
         let counts =
             |said: &Said| (said.usage.prompt.unwrap_or(0), said.usage.completion.unwrap_or(0));
-        assert_eq!(counts(up), counts(down), "the tokens");
+        assert_eq!(counts(up), counts(down), "the usage");
     }
 }
 

@@ -16,12 +16,10 @@ pub use frame::{ndjson, sse};
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-use bytes::Bytes;
 use std::{env, fs, process::ExitCode};
 use unigate::{
-    dialect::{Dialect, Operation, Quirks, Reply, ollama::OLLAMA, openai::OPENAI},
-    error::Error,
-    translate::{Outgoing, Pair},
+    dialect::{Dialect, Operation, Quirks, Reply, Wishes, ollama::OLLAMA, openai::OPENAI},
+    translate::Aim,
 };
 
 /// A dialect, and what can be told of its streams without reading them as it does.
@@ -45,15 +43,11 @@ pub static ROWS: &[Row] = &[
     },
 ];
 
-/// What an upstream may be like.
-fn quirks() -> [Quirks; 2] {
-    let all = Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
-    [Quirks::default(), all]
-}
-
-/// The only call of [`Pair::request`].
-fn translate(pair: Pair, body: &Bytes, quirks: Quirks) -> Result<Outgoing, Error> {
-    pair.request(body, quirks)
+/// What may be known of where a request goes: nothing; and that everything is understood and nothing may be lost.
+fn aims() -> [Aim; 2] {
+    let quirks =
+        Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
+    [Aim::default(), Aim { quirks, strict: true, ..Aim::default() }]
 }
 
 const OPERATIONS: [Operation; 4] =
@@ -64,7 +58,8 @@ const NOW: u64 = 1_785_000_000_000;
 
 fn reply(usage: bool, base64: bool) -> Reply {
     let id = "0123456789abcdef01234567".into();
-    Reply { id, created_ms: NOW, model: "asked".into(), usage, base64 }
+    let wishes = Wishes { usage, base64, ..Wishes::default() };
+    Reply { wishes, ..Reply::new(id, NOW, "asked".into()) }
 }
 
 /// The names of all targets.

@@ -1,10 +1,10 @@
 //! Requests: from a client of one dialect to upstreams of all of them, and back.
 
-use crate::{OPERATIONS, ROWS, Row, heard::arguments, quirks, translate};
+use crate::{OPERATIONS, ROWS, Row, aims, heard::arguments};
 use bytes::Bytes;
 use serde_json::Value;
 use unigate::{
-    chat::{Message, Request, Task},
+    chat::{Choice, Message, Request, Task},
     dialect::{Dialect, Operation, Prompt},
     error::Error,
     translate::{Outgoing, Pair},
@@ -22,8 +22,8 @@ pub(crate) fn check(client: &Row, data: &[u8]) {
         }
         for upstream in ROWS {
             let pair = Pair { client, upstream: upstream.dialect, operation };
-            for quirks in quirks() {
-                match translate(pair, &body, quirks) {
+            for aim in aims() {
+                match pair.request(&body, &aim) {
                     Ok(out) if pair.same() => passed(pair, &body, &out),
                     Ok(out) => written(pair, &body, &out),
                     Err(error) => refused(pair, &error),
@@ -105,10 +105,11 @@ fn written(pair: Pair, body: &Bytes, out: &Outgoing) {
     let second = pair.upstream.read_request(out.operation, &out.body);
     let second = second.unwrap_or_else(|error| panic!("{error} in our own request: {text}"));
     same(&first, &second);
+    assert!(out.choices == first.choices || out.choices == 1);
 
     let back = Pair { client: pair.upstream, upstream: pair.client, operation: out.operation };
-    for quirks in quirks() {
-        let Ok(again) = translate(back, &out.body, quirks) else { continue };
+    for aim in aims() {
+        let Ok(again) = back.request(&out.body, &aim) else { continue };
         let third = pair.client.read_request(again.operation, &again.body);
         let third = third.unwrap_or_else(|error| panic!("{error} on the way back from {text}"));
         same(&first, &third);
@@ -128,11 +129,11 @@ fn same(one: &Request, other: &Request) {
             let names = |tools: &[unigate::chat::Tool]| {
                 tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>()
             };
-            // Who may call none is offered none.
-            if !other.tools.is_empty() || one.tool_choice.is_none() {
+            // Who may call none is offered none, and who may call some is offered those.
+            if matches!(one.tool_choice, None | Some(Choice::Auto)) {
                 assert_eq!(names(&one.tools), names(&other.tools), "the tools");
+                assert_eq!(one.format.is_some(), other.format.is_some(), "the format");
             }
-            assert_eq!(one.format.is_some(), other.format.is_some(), "the format");
         }
         (Task::Complete(one), Task::Complete(other)) => {
             assert_eq!((&one.prompt, &one.suffix), (&other.prompt, &other.suffix));
@@ -140,8 +141,8 @@ fn same(one: &Request, other: &Request) {
         // A plain prompt becomes a conversation where nothing else has a template.
         (Task::Complete(one), Task::Chat(other)) => {
             let last = other.messages.last().expect("the prompt is a message");
-            assert_eq!((&one.prompt, "user"), (&last.text, &*last.role));
-            assert_eq!(one.media.len(), last.media.len(), "the pictures");
+            assert_eq!((&*one.prompt, "user"), (&*last.text(), &*last.role));
+            assert_eq!(one.media.len(), last.media().count(), "the pictures");
             let system = other.messages.len() == 2;
             assert_eq!(one.system.is_some(), system, "the system message");
         }
@@ -151,10 +152,9 @@ fn same(one: &Request, other: &Request) {
 }
 
 fn same_message(one: &Message, other: &Message) {
-    assert_eq!((&one.role, &one.text), (&other.role, &other.text));
-    let media = |message: &Message| {
-        message.media.iter().map(|media| media.base64.clone()).collect::<Vec<_>>()
-    };
+    assert_eq!((&one.role, one.text()), (&other.role, other.text()));
+    let media =
+        |message: &Message| message.media().map(|media| media.source.clone()).collect::<Vec<_>>();
     assert_eq!(media(one), media(other), "the pictures");
     assert_eq!(one.calls.len(), other.calls.len(), "the calls");
     for (one, other) in one.calls.iter().zip(&other.calls) {
