@@ -1,7 +1,7 @@
 //! Reads the answers of OpenAI and of those who speak like it.
 
 use crate::{
-    chat::{Answer, Delta, Finish, Number, Piece, Said, Token, Vector},
+    chat::{Answer, Call, Delta, Finish, Number, Piece, Said, Token, Vector},
     dialect::{
         Operation, ReadAnswer, Unread, Usage, base64, failure,
         json::{self, Count, Fields, Loose},
@@ -17,6 +17,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 pub(super) struct Reader {
     /// One for each choice seen, by its index: whether it has finished.
     choices: Vec<bool>,
+    /// The numbers of the calls seen, as the upstream counts them, in the order they came.
+    calls: Vec<usize>,
     spoken: bool,
 }
 
@@ -186,6 +188,11 @@ impl Reader {
         let tokens = choice.logprobs.map(probable).filter(|tokens| !tokens.is_empty());
         out.extend(tokens.map(Delta::Tokens));
         say(words.unwrap_or_default(), out);
+        for delta in &mut out[before..] {
+            if let Delta::Tool(piece) = delta {
+                piece.index = self.place(piece.index);
+            }
+        }
         let own = |loose: Loose<'_>| loose.filled().map(Cow::into_owned);
         out.extend(own(choice.reasoning).map(Delta::Thinking));
         out.extend(own(choice.text).map(Delta::Text));
@@ -198,6 +205,19 @@ impl Reader {
             }
             Some(reason) => out.push(Delta::Finish(finish(reason))),
         }
+    }
+
+    /// Which call this is. Some count from 1, or leave numbers out, and nobody has called what lies between.
+    fn place(&mut self, number: usize) -> usize {
+        if let Some(place) = self.calls.iter().position(|known| *known == number) {
+            return place;
+        }
+        // Later ones are left out.
+        if self.calls.len() < Call::MAX {
+            self.calls.push(number);
+            return self.calls.len() - 1;
+        }
+        Call::MAX
     }
 }
 
