@@ -188,6 +188,32 @@ fn what_an_ollama_answer_says_beside_its_text_is_kept_in_the_other_form() {
 }
 
 #[test]
+fn words_in_the_other_operations_form_are_in_no_other_form() {
+    let chat = fixture("ollama/chat.ndjson");
+    assert_eq!(unstream(&OLLAMA, Operation::Generate, &chat, &reply(false)), None);
+    let text = fixture("ollama/generate.ndjson");
+    assert_eq!(unstream(&OLLAMA, Operation::Chat, &text, &reply(false)), None);
+    let both = br#"{"message":{"content":"a"},"response":"b","done":true}"#;
+    for op in [Operation::Chat, Operation::Generate] {
+        assert_eq!(restream(&OLLAMA, op, both, &reply(false)), None);
+    }
+    let chat = br#"data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    assert_eq!(unstream(&OPENAI, Operation::Generate, chat, &reply(false)), None);
+    let both = br#"{"object":"chat.completion","choices":[{"index":0,"text":"b","message":
+        {"content":"a"},"finish_reason":"stop"}]}"#;
+    assert_eq!(restream(&OPENAI, Operation::Chat, both, &reply(false)), None);
+}
+
+#[test]
+fn what_a_completion_thought_is_in_its_stream() {
+    let whole = br#"{"object":"text_completion","choices":[{"index":0,"text":"a","reasoning":"r",
+        "finish_reason":"stop"}]}"#;
+    let stream = restream(&OPENAI, Operation::Generate, whole, &reply(false)).unwrap();
+    let frames = frames(std::str::from_utf8(&stream).unwrap());
+    assert_eq!(frames[0]["choices"][0]["reasoning"], "r");
+}
+
+#[test]
 fn usage_is_in_a_replayed_stream_when_it_is_asked_for() {
     let whole =
         unstream(&OPENAI, Operation::Chat, &fixture("openai/chat.sse"), &reply(false)).unwrap();
