@@ -146,6 +146,10 @@ pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Erro
             let conversation = conversation(completion);
             (Operation::Chat, chat(request, &conversation, quirks, &mut dropped)?)
         }
+        Task::Embed(embed) if embed.input.is_empty() => {
+            // Ollama answers with no vectors; OpenAI does not answer.
+            return Err(Error::BadRequest("input must not be empty".into()));
+        }
         Task::Embed(embed) => {
             let embed = Embed {
                 model: &request.model,
