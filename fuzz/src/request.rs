@@ -152,7 +152,8 @@ fn same(one: &Request, other: &Request) {
 }
 
 fn same_message(one: &Message, other: &Message) {
-    assert_eq!((&one.role, one.text()), (&other.role, other.text()));
+    let role = |message: &Message| message.role.replace("developer", "system");
+    assert_eq!((role(one), one.text()), (role(other), other.text()));
     let media =
         |message: &Message| message.media().map(|media| media.source.clone()).collect::<Vec<_>>();
     assert_eq!(media(one), media(other), "the pictures");
