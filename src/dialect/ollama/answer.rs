@@ -62,7 +62,7 @@ struct Function<'a> {
 
 impl ReadAnswer for Reader {
     fn read(&mut self, event: &[u8], out: &mut Vec<Delta>) {
-        match serde_json::from_slice::<Line<'_>>(event) {
+        match json::read::<Line<'_>>(event, &mut None) {
             Ok(line) => self.line(line, out),
             Err(error) => out.push(Delta::Error(strange(&error))),
         }
@@ -132,7 +132,8 @@ pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread>
     if matches!(operation, Operation::Embed | Operation::EmbedOne) {
         return vectors(body);
     }
-    let line = serde_json::from_slice::<Line<'_>>(body)
+    let mut room = None;
+    let line = json::read::<Line<'_>>(body, &mut room)
         .map_err(|error| Unread::Strange(error.to_string()))?;
     if line.done.is_none() && line.error.is_none() {
         return Err(Unread::Strange("no \"done\" in the answer".into()));

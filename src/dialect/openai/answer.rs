@@ -138,7 +138,7 @@ impl ReadAnswer for Reader {
         if event.is_empty() {
             return;
         }
-        match serde_json::from_slice::<Chunk<'_>>(event) {
+        match json::read::<Chunk<'_>>(event, &mut None) {
             Ok(chunk) => self.chunk(chunk, out),
             Err(error) => out.push(Delta::Error(format!(
                 "the upstream sent something that is not OpenAI's: {error}"
@@ -325,7 +325,8 @@ pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread>
     if matches!(operation, Operation::Embed | Operation::EmbedOne) {
         return vectors(body);
     }
-    let chunk = serde_json::from_slice::<Chunk<'_>>(body)
+    let mut room = None;
+    let chunk = json::read::<Chunk<'_>>(body, &mut room)
         .map_err(|error| Unread::Strange(error.to_string()))?;
     if let Some(error) = failed(&chunk) {
         return Err(Unread::Failed(error));

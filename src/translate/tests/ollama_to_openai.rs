@@ -202,6 +202,15 @@ fn calls_are_counted_as_they_come_and_none_is_made_up() {
 }
 
 #[test]
+fn half_an_emoji_does_not_break_an_answer() {
+    let events = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\\ud83d\"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"\xf0\x9fb\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let (lines, state) = stream(Operation::Chat, events);
+    assert_eq!((text(&lines[0]), text(&lines[1])), ("a\u{fffd}", "\u{fffd}b"));
+    assert!(state.finished);
+}
+
+#[test]
 fn a_completion_is_a_generation_and_so_is_a_chat() {
     for path in ["openai/completion.sse", "openai/chat.sse"] {
         let (lines, _) = stream(Operation::Generate, &fixture(path));
