@@ -263,7 +263,10 @@ impl Choice {
             let id = piece.string("id").ok()?;
             call.id = call.id.take().or(id);
             if let Some(function) = piece.object("function").ok()? {
-                call.name.push_str(&function.string("name").ok()?.unwrap_or_default());
+                // Some say it again with every piece.
+                if call.name.is_empty() {
+                    call.name = function.string("name").ok()?.unwrap_or_default();
+                }
                 call.arguments.push_str(&function.string("arguments").ok()?.unwrap_or_default());
             }
         }
