@@ -126,7 +126,7 @@ fn failed(client: &'static dyn Dialect, upstream: &'static dyn Dialect, body: &B
         let (said, _) = upstream.read_error(status, body);
         let (heard, _) = client.read_error(shown, &out);
         assert!(!said.is_empty() && said.len() < 5000, "{said:?}");
-        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "{out:?}");
+        assert!(std::str::from_utf8(&out).is_ok_and(frame::object), "{out:?}");
         if status != StatusCode::UNAUTHORIZED && said.len() < 4000 {
             assert_eq!(said, heard);
         }
@@ -144,6 +144,6 @@ fn listed(client: &dyn Dialect, upstream: &dyn Dialect, body: &[u8]) {
     assert_eq!(names(&models), names(&again));
     for model in &models {
         let out = client.write_model(model);
-        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "{out:?}");
+        assert!(std::str::from_utf8(&out).is_ok_and(frame::object), "{out:?}");
     }
 }

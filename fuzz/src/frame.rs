@@ -3,8 +3,10 @@
 use crate::{
     Row,
     cut::{pieces, places},
+    heard::arguments,
 };
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use unigate::{
     dialect::Framing,
@@ -138,19 +140,18 @@ fn payload<'a>(row: &Row, event: &'a str) -> &'a str {
     data
 }
 
-fn object(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object())
+pub(crate) fn object(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok() && text.trim_start().starts_with('{')
 }
 
 /// Whether an event may end an answer, as [`Row::ends`] says.
 pub(crate) fn ends(row: &Row, event: &[u8]) -> bool {
-    // Not every reader looks at every byte.
+    // Not every reader looks at every byte, nor at both halves of a surrogate pair.
     let text = String::from_utf8_lossy(event);
-    match serde_json::from_str::<Value>(&text) {
-        Ok(value) => {
-            let text = value.to_string();
-            row.ends.iter().any(|end| text.contains(end))
-        }
-        Err(_) => row.ends.iter().any(|end| text.trim_ascii().starts_with(end)),
-    }
+    let json = match serde_json::from_str::<Value>(&text) {
+        Ok(value) => value.to_string(),
+        Err(_) if object(&text) => arguments(&text),
+        Err(_) => return row.ends.iter().any(|end| text.trim_ascii().starts_with(end)),
+    };
+    row.ends.iter().any(|end| json.contains(end))
 }

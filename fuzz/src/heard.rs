@@ -1,6 +1,7 @@
 //! What someone hears who reads a stream to its end, and whether two have heard the same.
 
 use crate::frame;
+use serde::de::IgnoredAny;
 use unigate::{
     chat::{Call, Delta, Finish, Said},
     dialect::{Dialect, Operation},
@@ -64,7 +65,7 @@ impl Heard {
 
 /// Whether a last event without its end is all there.
 fn whole(data: &[u8]) -> bool {
-    data.starts_with(b"[DONE]") || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+    data.starts_with(b"[DONE]") || serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
 /// Holds that a client hears what the upstream said.
@@ -103,12 +104,8 @@ fn calls(calls: &[Call], cut: bool) -> Vec<Call> {
         name: call.name.clone(),
         arguments: arguments(&call.arguments),
     };
-    let kept = |call: &Call| !cut || object(&call.arguments);
+    let kept = |call: &Call| !cut || frame::object(&call.arguments);
     calls.iter().map(plain).filter(kept).collect()
-}
-
-fn object(arguments: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(arguments).is_ok_and(|value| value.is_object())
 }
 
 /// Arguments without the spaces between their tokens; order and numbers as they were written.
@@ -116,7 +113,7 @@ pub(crate) fn arguments(json: &str) -> String {
     if json.trim().is_empty() {
         return "{}".into();
     }
-    if serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+    if serde_json::from_str::<IgnoredAny>(json).is_err() {
         return json.into();
     }
     let (mut out, mut inside, mut escaped) = (String::new(), false, false);
