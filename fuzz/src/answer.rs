@@ -88,10 +88,7 @@ fn streamed(pair: Pair, client: &Row, up: &Said, stream: &[u8]) {
 
 /// An answer that was kept says the same in its other form, and again when that is turned back.
 fn kept(dialect: &'static dyn Dialect, operation: Operation, body: &Bytes) {
-    let said = match dialect.read_answer(operation, body) {
-        Ok(Answer::Said(said)) => said,
-        _ => return,
-    };
+    let Ok(Answer::Said(said)) = dialect.read_answer(operation, body) else { return };
     let Some(stream) = restream(dialect, operation, body, &reply(true, false)) else { return };
     assert!(complete(dialect, operation, true, &stream).is_some(), "{stream:?}");
     let heard = Heard::new(dialect, operation, &stream);

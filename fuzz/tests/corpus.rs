@@ -23,31 +23,31 @@ static SEEDS: LazyLock<Vec<Seed>> = LazyLock::new(|| targets().iter().flat_map(s
 #[expect(clippy::ptr_arg, reason = "it is mapped over a list of them")]
 fn seeds(target: &String) -> Vec<Seed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths = files(&root.join("corpus").join(target));
     let fixtures = root.join("../tests/fixtures");
-    match target.split_once('_') {
-        Some(("stream", dialect)) => paths.extend(files(&fixtures.join(dialect))),
-        Some(_) => {}
-        None => paths.extend(
-            fs::read_dir(&fixtures).unwrap().flat_map(|entry| files(&entry.unwrap().path())),
-        ),
-    }
-    if target == "sse" || target == "ndjson" {
-        let known = |path: &PathBuf| {
-            let end = path.extension();
-            end.is_none() || end.is_some_and(|end| end == target.as_str())
-        };
-        paths.retain(known);
-    }
+    let (mut paths, ends): (_, &[&str]) = match target.split_once('_') {
+        Some(("stream", dialect)) => (files(&fixtures.join(dialect)), &["sse", "ndjson"]),
+        Some(_) => (Vec::new(), &[]),
+        None => (files(&fixtures), &[target]),
+    };
+    let end = |path: &Path| path.extension().is_some_and(|end| ends.iter().any(|e| end == *e));
+    paths.retain(|path| end(path));
+    paths.extend(files(&root.join("corpus").join(target)));
     let seed =
         |path: PathBuf| Seed { target: target.clone(), data: fs::read(&path).unwrap(), path };
     paths.into_iter().map(seed).collect()
 }
 
+/// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.is_file());
+    let mut paths = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            paths.extend(files(&path));
+        } else {
+            paths.push(path);
+        }
+    }
     paths.sort();
     paths
 }
