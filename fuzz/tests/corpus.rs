@@ -1,5 +1,7 @@
 //! Every target on every file of its corpus, on streams cut at every byte and in random pieces, and on what a few random changes make of them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its seeds should stop")]
+
 use proptest::{prelude::*, sample::Index};
 use std::{
     collections::BTreeSet,
@@ -20,7 +22,6 @@ struct Seed {
 static SEEDS: LazyLock<Vec<Seed>> = LazyLock::new(|| targets().iter().flat_map(seeds).collect());
 
 /// The corpus of a target, and the fixtures that it can read.
-#[expect(clippy::ptr_arg, reason = "it is mapped over a list of them")]
 fn seeds(target: &String) -> Vec<Seed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixtures = root.join("../tests/fixtures");
