@@ -29,7 +29,13 @@ struct OfferedFunction<'a> {
 /// The error for what the target cannot be told.
 pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     // Whoever translates knows the target and fills it in.
-    Error::Untranslatable { what: what.into(), to: "", why: why.into() }
+    // Some of the words are the client's own.
+    let short = |words: &str| {
+        let mut words = words.to_owned();
+        json::cut(&mut words, 256);
+        words.into()
+    };
+    Error::Untranslatable { what: short(what), to: "", why: short(why) }
 }
 
 /// A tool in the shape that Ollama and OpenAI share.

@@ -169,7 +169,19 @@ fn surrogate(text: &str, at: usize) -> Option<u32> {
 
 /// The error for a body that is no JSON object.
 pub(crate) fn not_json(error: &serde_json::Error) -> Error {
-    Error::BadRequest(format!("request body is not valid JSON: {error}"))
+    Error::BadRequest(format!("request body is not valid JSON: {}", why(error)))
+}
+
+/// Why and where JSON could not be read, without the text that stands there: it may be a prompt, and long.
+pub(crate) fn why(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let (Some(from), Some(to)) = (text.find("string \""), text.rfind("\", expected "))
+        && from < to
+    {
+        text.replace_range(from + "string".len()..=to, "");
+    }
+    cut(&mut text, 256);
+    text
 }
 
 /// An object as its fields, in order.
@@ -380,6 +392,14 @@ mod tests {
         let fields = Fields::body(r#"{"a":"x\udc00","b":5}"#).unwrap();
         assert_eq!(fields.string("a").unwrap().unwrap(), "x\u{fffd}");
         assert!(fields.string("b").is_err());
+    }
+
+    #[test]
+    fn no_error_tells_the_text_that_stands_there() {
+        let error = serde_json::from_str::<Vec<u8>>(r#""my \", expected secret""#).unwrap_err();
+        assert_eq!(why(&error), "invalid type: string, expected a sequence at line 1 column 24");
+        let error = serde_json::from_str::<Vec<u8>>("[1,").unwrap_err();
+        assert_eq!(why(&error), error.to_string());
     }
 
     #[test]

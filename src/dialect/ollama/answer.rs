@@ -125,7 +125,7 @@ fn finish(reason: Option<&str>) -> Finish {
 }
 
 fn strange(error: &serde_json::Error) -> String {
-    format!("the upstream sent something that is not Ollama's: {error}")
+    format!("the upstream sent something that is not Ollama's: {}", json::why(error))
 }
 
 pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread> {
@@ -134,7 +134,7 @@ pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread>
     }
     let mut room = None;
     let line = json::read::<Line<'_>>(body, &mut room)
-        .map_err(|error| Unread::Strange(error.to_string()))?;
+        .map_err(|error| Unread::Strange(json::why(&error)))?;
     if line.done.is_none() && line.error.is_none() {
         return Err(Unread::Strange("no \"done\" in the answer".into()));
     }
@@ -166,7 +166,7 @@ fn vectors(body: &[u8]) -> Result<Answer, Unread> {
         .into_iter()
         .map(|raw| match serde_json::from_str::<Vec<f32>>(raw.get()) {
             Ok(_) => Ok(Vector::Written(raw.to_owned())),
-            Err(error) => Err(Unread::Strange(error.to_string())),
+            Err(error) => Err(Unread::Strange(json::why(&error))),
         })
         .collect::<Result<_, _>>()?;
     let prompt = fields.raw("prompt_eval_count").and_then(|raw| raw.get().parse().ok());

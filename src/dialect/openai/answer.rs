@@ -141,7 +141,8 @@ impl ReadAnswer for Reader {
         match json::read::<Chunk<'_>>(event, &mut None) {
             Ok(chunk) => self.chunk(chunk, out),
             Err(error) => out.push(Delta::Error(format!(
-                "the upstream sent something that is not OpenAI's: {error}"
+                "the upstream sent something that is not OpenAI's: {}",
+                json::why(&error)
             ))),
         }
     }
@@ -327,7 +328,7 @@ pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread>
     }
     let mut room = None;
     let chunk = json::read::<Chunk<'_>>(body, &mut room)
-        .map_err(|error| Unread::Strange(error.to_string()))?;
+        .map_err(|error| Unread::Strange(json::why(&error)))?;
     if let Some(error) = failed(&chunk) {
         return Err(Unread::Failed(error));
     }
