@@ -153,5 +153,5 @@ pub(crate) fn ends(row: &Row, event: &[u8]) -> bool {
         Err(_) if object(&text) => arguments(&text),
         Err(_) => return row.ends.iter().any(|end| text.trim_ascii().starts_with(end)),
     };
-    row.ends.iter().any(|end| json.contains(end))
+    row.ends.iter().any(|end| end.starts_with('"') && json.contains(end))
 }

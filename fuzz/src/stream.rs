@@ -131,6 +131,8 @@ impl Way<'_> {
     fn holds(&self, data: &[u8], passed: &Passed, stop: Stop) {
         let Passed { out, state } = passed;
         assert!(state.finished != state.fault.is_some(), "either whole or failed: {state:?}");
+        let words = state.fault.as_ref().map_or(0, String::len);
+        assert!(words < 8192, "a failure is told in few words, not in {words} bytes");
         // Few bytes can begin many calls, each of which is an event for some.
         let most = 256 * data.len() + (1 << 17);
         assert!(out.len() <= most, "{} bytes out of {}", out.len(), data.len());

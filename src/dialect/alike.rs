@@ -33,7 +33,7 @@ pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     let short = |words: &str| {
         let mut words = words.to_owned();
         json::cut(&mut words, 256);
-        words.into()
+        words
     };
     Error::Untranslatable { what: short(what), to: "", why: short(why) }
 }
