@@ -226,6 +226,19 @@ fn usage_is_in_a_replayed_stream_when_it_is_asked_for() {
 }
 
 #[test]
+fn an_event_that_was_cut_short_lends_our_error_no_name() {
+    let cut = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\nevent: other\nid: 1\n";
+    for strip in [false, true] {
+        let mut flow = pair(&OPENAI, &OPENAI, Operation::Chat).flow(&reply(false), strip);
+        let mut out = flow.feed(Bytes::from_static(cut), NOW).to_vec();
+        out.extend_from_slice(&flow.end(&name(), NOW));
+        let out = String::from_utf8(out).unwrap();
+        let (_, last) = out.trim_end().rsplit_once("\n\n").unwrap();
+        assert!(last.starts_with("data: {\"error\""), "{out}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_whole_is_not_kept() {
     for path in ["openai/error_after_content.sse", "openai/bare_error.sse"] {
         assert_eq!(complete(&OPENAI, Operation::Chat, true, &fixture(path)), None);
