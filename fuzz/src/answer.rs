@@ -1,7 +1,7 @@
 //! Unstreamed answers, errors and lists of models: from an upstream of one dialect to clients of all of them.
 
 use crate::{
-    NOW, OPERATIONS, ROWS, Row, frame,
+    NOW, OPERATIONS, ROWS, Row, SPOKEN, frame,
     heard::{Ending, Heard, same},
     reply,
 };
@@ -18,7 +18,7 @@ use unigate::{
 pub(crate) fn check(upstream: &Row, data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     for client in ROWS {
-        for operation in OPERATIONS {
+        for operation in OPERATIONS.into_iter().filter(|operation| client.asks(*operation)) {
             for base64 in [false, true] {
                 let pair = Pair { client: client.dialect, upstream: upstream.dialect, operation };
                 if pair.same() {
@@ -31,7 +31,7 @@ pub(crate) fn check(upstream: &Row, data: &[u8]) {
         failed(client.dialect, upstream.dialect, &body);
         listed(client.dialect, upstream.dialect, data);
     }
-    for operation in [Operation::Chat, Operation::Generate] {
+    for operation in SPOKEN {
         kept(upstream.dialect, operation, &body);
     }
 }

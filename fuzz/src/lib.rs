@@ -33,6 +33,13 @@ pub struct Row {
     pub lines: &'static [&'static str],
 }
 
+impl Row {
+    /// Whether clients of this dialect can ask for this.
+    fn asks(&self, operation: Operation) -> bool {
+        self.dialect.path(operation).is_some()
+    }
+}
+
 /// Every dialect.
 pub static ROWS: &[Row] = &[
     Row { dialect: &OLLAMA, ends: &["\"done\":true"], lines: &[] },
@@ -52,6 +59,9 @@ fn aims() -> [Aim; 2] {
 
 const OPERATIONS: [Operation; 4] =
     [Operation::Chat, Operation::Generate, Operation::Embed, Operation::EmbedOne];
+
+/// What the model answers with words, which may be streamed.
+const SPOKEN: [Operation; 2] = [Operation::Chat, Operation::Generate];
 
 /// When everything happens, in milliseconds since 1970.
 const NOW: u64 = 1_785_000_000_000;

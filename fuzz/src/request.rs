@@ -14,7 +14,7 @@ use unigate::{
 /// Everything that must hold when a client of this dialect asks with these bytes.
 pub(crate) fn check(client: &Row, data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.into_iter().filter(|operation| client.asks(*operation)) {
         let client = client.dialect;
         looked_at(client, operation, data);
         // Whoever asks for something else than JSON with one model gets no further.

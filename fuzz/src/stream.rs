@@ -1,7 +1,7 @@
 //! Streamed answers: from an upstream of one dialect to clients of all of them.
 
 use crate::{
-    NOW, ROWS, Row,
+    NOW, ROWS, Row, SPOKEN,
     cut::{pieces, places},
     frame,
     heard::{Ending, Heard, same},
@@ -43,9 +43,9 @@ enum Stop {
 
 /// Everything that must hold when an upstream of this dialect streams these bytes.
 pub(crate) fn check(upstream: &Row, data: &[u8]) {
-    for operation in [Operation::Chat, Operation::Generate] {
+    for operation in SPOKEN {
         let up = Heard::new(upstream.dialect, operation, data);
-        for client in ROWS {
+        for client in ROWS.iter().filter(|client| client.asks(operation)) {
             for &usage in usages(data) {
                 let way = Way { client, upstream, operation, usage };
                 let whole = way.pass([data], Stop::End);
@@ -74,8 +74,8 @@ fn usages(data: &[u8]) -> &'static [bool] {
 
 /// Cut at every byte, in two and off, and into these pieces.
 pub(crate) fn check_cuts(upstream: &Row, data: &[u8], cuts: &[usize]) {
-    for client in ROWS {
-        for operation in [Operation::Chat, Operation::Generate] {
+    for operation in SPOKEN {
+        for client in ROWS.iter().filter(|client| client.asks(operation)) {
             for usage in [false, true] {
                 let way = Way { client, upstream, operation, usage };
                 let whole = way.pass([data], Stop::End);
