@@ -82,11 +82,11 @@ pub(crate) fn same(operation: Operation, up: &Said, down: &Said, usage: bool) {
             assert!(said.id.is_none() || said.id == heard.id, "{said:?} {heard:?}");
         }
     }
-    // They go with the text; their bytes and the others at their place are not told everywhere.
+    // Not every dialect has them, nor their bytes and the others at their place.
     let tokens = |said: &Said| {
         said.tokens.iter().map(|t| (t.text.clone(), t.logprob.clone())).collect::<Vec<_>>()
     };
-    assert_eq!(tokens(up), tokens(down), "the tokens");
+    assert!(down.tokens.is_empty() || tokens(up) == tokens(down), "the tokens: {down:?}");
     assert_eq!(down.finish.is_some(), up.finish.is_some(), "whether it finished");
     let length = |said: &Said| said.finish == Some(Finish::Length);
     assert_eq!(length(up), length(down), "whether it was cut by a limit");

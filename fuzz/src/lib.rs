@@ -50,11 +50,16 @@ pub static ROWS: &[Row] = &[
     },
 ];
 
-/// What may be known of where a request goes: nothing; and that everything is understood and nothing may be lost.
-fn aims() -> [Aim; 2] {
-    let quirks =
-        Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
-    [Aim::default(), Aim { quirks, strict: true, ..Aim::default() }]
+/// What may be known of where a request goes: nothing; what it understands; and that nothing may be lost, too.
+fn aims() -> [Aim; 3] {
+    let newest =
+        Quirks { max_completion_tokens: true, reasoning_effort: true, ..Quirks::default() };
+    let open = Quirks { sampling_extras: true, reasoning_effort: true, ..Quirks::default() };
+    [
+        Aim::default(),
+        Aim { quirks: newest, ..Aim::default() },
+        Aim { quirks: open, strict: true, ..Aim::default() },
+    ]
 }
 
 const OPERATIONS: [Operation; 4] =

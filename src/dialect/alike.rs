@@ -2,7 +2,7 @@
 
 use super::json::{self, Fields};
 use crate::{
-    chat::{Choice, Conversation, Effort, Format, Schema, Think, Tool},
+    chat::{Choice, Conversation, Effort, Format, Message, Schema, Think, Tool},
     error::Error,
 };
 use serde::Serialize;
@@ -94,6 +94,18 @@ pub(super) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
             fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
         }
         Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
+    }
+}
+
+/// Refuses a role that only the template of a model knows: Ollama hands any role to it.
+// Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
+pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {
+    match &*message.role {
+        "system" | "developer" | "user" | "assistant" | "tool" => Ok(()),
+        role => Err(untranslatable(
+            &format!("messages[{index}].role"),
+            &format!("it has no role {role:?}"),
+        )),
     }
 }
 

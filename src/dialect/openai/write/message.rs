@@ -2,7 +2,7 @@
 
 use crate::{
     chat::{self, Media, Message, Source},
-    dialect::{Quirks, alike::untranslatable, media},
+    dialect::{Quirks, alike, media},
     error::Error,
 };
 use serde::Serialize;
@@ -73,20 +73,13 @@ struct Open<'a> {
     name: &'a str,
 }
 
-/// Who may speak. Ollama hands any other role to the model's template.
-// Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
-const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
-
 pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>>, Error> {
     let mut open = Vec::new();
     messages
         .iter()
         .enumerate()
         .map(|(index, message)| {
-            if !ROLES.contains(&&*message.role) {
-                let why = format!("it has no role {:?}", message.role);
-                return Err(untranslatable(&format!("messages[{index}].role"), &why));
-            }
+            alike::known_role(index, message)?;
             let tool_calls = called(index, message);
             if message.role != "tool" {
                 open = tool_calls
