@@ -38,6 +38,18 @@ pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     Error::Untranslatable { what: short(what), to: "", why: short(why) }
 }
 
+/// Refuses a role that only the template of a model knows: Ollama hands any role to it.
+// Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
+pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {
+    match &*message.role {
+        "system" | "developer" | "user" | "assistant" | "tool" => Ok(()),
+        role => Err(untranslatable(
+            &format!("messages[{index}].role"),
+            &format!("it has no role {role:?}"),
+        )),
+    }
+}
+
 /// A tool in the shape that Ollama and OpenAI share.
 pub(super) fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {
     let nested = fields.object("function")?;
@@ -94,18 +106,6 @@ pub(super) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
             fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
         }
         Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
-    }
-}
-
-/// Refuses a role that only the template of a model knows: Ollama hands any role to it.
-// Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
-pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {
-    match &*message.role {
-        "system" | "developer" | "user" | "assistant" | "tool" => Ok(()),
-        role => Err(untranslatable(
-            &format!("messages[{index}].role"),
-            &format!("it has no role {role:?}"),
-        )),
     }
 }
 
