@@ -22,14 +22,17 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) said: Said,
-    /// How often a reason to finish was given. Of several, readers keep different ones.
-    pub(crate) finishes: usize,
+    /// Whether it can be told to anyone as it is: with one reason to finish, since of several readers keep different
+    /// ones, and with the id and the name of each call at its beginning.
+    pub(crate) plain: bool,
+    finishes: usize,
     pub(crate) ending: Ending,
 }
 
 impl Heard {
     pub(crate) fn new(dialect: &dyn Dialect, operation: Operation, stream: &[u8]) -> Self {
-        let mut heard = Self { said: Said::default(), finishes: 0, ending: Ending::Cut };
+        let mut heard =
+            Self { said: Said::default(), plain: true, finishes: 0, ending: Ending::Cut };
         let mut reader = dialect.reader(operation);
         let mut deltas = Vec::new();
         for (event, closed) in frame::cut(dialect.framing(), stream) {
@@ -40,12 +43,17 @@ impl Heard {
                 heard.add(&mut deltas);
             }
             if heard.ending != Ending::Cut {
-                return heard;
+                return heard.done();
             }
         }
         reader.end(&mut deltas);
         heard.add(&mut deltas);
-        heard
+        heard.done()
+    }
+
+    fn done(mut self) -> Self {
+        self.plain &= self.finishes == 1;
+        self
     }
 
     fn add(&mut self, deltas: &mut Vec<Delta>) {
@@ -56,6 +64,14 @@ impl Heard {
                 Delta::Error(_) => self.ending = Ending::Error,
                 delta => {
                     self.finishes += usize::from(matches!(delta, Delta::Finish(_)));
+                    if let Delta::Tool(piece) = &delta {
+                        let known = self.said.calls.get(piece.index);
+                        let late = known.is_some_and(|call| {
+                            call.id.is_none() && piece.id.is_some()
+                                || call.name.is_empty() && piece.name.is_some()
+                        });
+                        self.plain &= !late;
+                    }
                     self.said.add(delta);
                 }
             }

@@ -171,7 +171,7 @@ impl Way<'_> {
         let down = Heard::new(self.client.dialect, self.operation, &passed.out);
         if passed.state.finished {
             assert_eq!(up.ending, Ending::End, "nobody else made up an end");
-            if up.finishes == 1 {
+            if up.plain {
                 let usage = self.usage || self.client.lines.is_empty();
                 same(self.operation, &up.said, &down.said, usage);
             }
@@ -213,7 +213,7 @@ fn kept(dialect: &'static dyn Dialect, operation: Operation, data: &[u8], up: &H
         Ok(Answer::Said(said)) => said,
         other => panic!("{other:?} was read from {body:?}"),
     };
-    if up.finishes == 1 {
+    if up.plain {
         same(operation, &up.said, &said, true);
     }
     if let Some(stream) = restream(dialect, operation, &body, &reply(true, false)) {
