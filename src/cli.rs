@@ -34,7 +34,8 @@ Examples:
 
 Clients:
   OpenAI SDK   OPENAI_BASE_URL=http://127.0.0.1:11435/v1
-  Ollama       OLLAMA_HOST=127.0.0.1:11435";
+  Ollama       OLLAMA_HOST=127.0.0.1:11435
+  Claude Code  ANTHROPIC_BASE_URL=http://127.0.0.1:11435";
 
 /// A unified AI gateway, Ollama first: one address in front of Ollama, OpenAI and whatever speaks like them.
 #[derive(Debug, Parser)]

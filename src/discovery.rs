@@ -186,7 +186,7 @@ impl Source for Discovery {
 async fn ask(probe: &Probe, asked: &Asked) -> Listing {
     let tagged = asked.provider.dialect.name() == "ollama";
     let listing =
-        if tagged { ollama(probe, &asked.name).await } else { openai(probe, asked).await };
+        if tagged { ollama(probe, &asked.name).await } else { listed(probe, asked).await };
     match listing {
         Ok(mut listing) => {
             if !asked.only.is_empty() {
@@ -213,10 +213,16 @@ async fn ollama(probe: &Probe, name: &str) -> Result<Listing, Silence> {
     Ok(Listing { state: State::Up { version }, models, tagged: true })
 }
 
-async fn openai(probe: &Probe, asked: &Asked) -> Result<Listing, Silence> {
+async fn listed(probe: &Probe, asked: &Asked) -> Result<Listing, Silence> {
     let state = State::Up { version: None };
-    let models = match probe.get(&asked.name, "/v1/models").await {
-        Ok(list) => models::read_list(&list),
+    let dialect = asked.provider.dialect;
+    let path = match dialect.name() {
+        // Without it the first twenty come; a thousand is the most. Source: anthropic-python types/model_list_params.py.
+        "anthropic" => "/v1/models?limit=1000",
+        _ => "/v1/models",
+    };
+    let models = match probe.get(&asked.name, path).await {
+        Ok(list) => models::read_list(dialect, &list),
         // An upstream that answers but cannot list has what the configuration says.
         Err(Silence { status: Some(status), .. })
             if status.is_client_error() && !asked.only.is_empty() =>

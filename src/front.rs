@@ -1,22 +1,24 @@
 //! The face to the client: names the dialect, reads the ask, signs the answer, and renders errors.
 //!
-//! Three pieces of it stand in the stack: [`NameLayer`] right below the log (method and path alone say which
-//! dialect this is), [`AskLayer`] below the buffer (a whole body is read once), and [`Errors`] as the render of
-//! the rescue layer.
+//! Four pieces of it stand in the stack: [`NameLayer`] right below the log (method and path alone say which
+//! dialect this is), [`DecodeLayer`] below the buffer (a whole body is decompressed), [`AskLayer`] below that (it is
+//! read once), and [`Errors`] as the render of the rescue layer.
 
 mod answer;
 mod ask;
+mod decode;
 mod name;
 
 pub(crate) use self::name::attempts_line;
 pub use self::{
     answer::Answered,
     ask::{AskLayer, Asking},
+    decode::{DecodeLayer, Decoding, Encoded},
     name::{NameLayer, Naming},
 };
 
 use crate::{
-    dialect::{Dialect, Operation, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
     error::Error,
     record::Record,
 };
@@ -38,15 +40,19 @@ pub struct Front {
 
 impl Front {
     /// Names a request by its method, its path and, where two dialects share a path, its headers.
-    pub fn name(method: &Method, path: &str, _headers: &HeaderMap) -> Self {
-        let known: [&'static dyn Dialect; 2] = [&OLLAMA, &OPENAI];
-        for dialect in known {
+    ///
+    /// `/v1/models` is OpenAI's, unless `anthropic-version` says otherwise: every Anthropic client sends it, nobody else.
+    pub fn name(method: &Method, path: &str, headers: &HeaderMap) -> Self {
+        let messages = path == "/v1/messages" || path.starts_with("/v1/messages/");
+        let anthropic = messages || headers.contains_key(ANTHROPIC_VERSION);
+        let first: &'static dyn Dialect = if anthropic { &ANTHROPIC } else { &OPENAI };
+        for dialect in [&OLLAMA as &'static dyn Dialect, first, &OPENAI] {
             if let Some(operation) = dialect.operation(method, path) {
                 return Self { dialect, operation: Some(operation) };
             }
         }
-        let openai = path == "/v1" || path.starts_with("/v1/");
-        Self { dialect: if openai { &OPENAI } else { &OLLAMA }, operation: None }
+        let v1 = path == "/v1" || path.starts_with("/v1/");
+        Self { dialect: if v1 { first } else { &OLLAMA }, operation: None }
     }
 
     /// What was pinned to a request; an unknown path in Ollama's dialect when nothing was.
@@ -60,6 +66,9 @@ impl Front {
             || path.starts_with("/unigate/")
     }
 }
+
+/// The header by which an Anthropic client says which version of the API it means.
+pub const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// The ask, when a whole body said it; pinned to the request by [`AskLayer`].
 pub use crate::dialect::Ask;
@@ -113,4 +122,39 @@ pub fn render(front: Front, record: Option<&Record>, error: &Error) -> Response<
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(method: &Method, path: &str, version: bool) -> (&'static str, Option<Operation>) {
+        let mut headers = HeaderMap::new();
+        if version {
+            headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
+        }
+        let front = Front::name(method, path, &headers);
+        (front.dialect.name(), front.operation)
+    }
+
+    #[test]
+    fn a_shared_path_belongs_to_anthropic_where_its_version_is_named() {
+        let (get, post) = (Method::GET, Method::POST);
+        for (method, path, version, dialect, operation) in [
+            (&post, "/v1/messages", false, "anthropic", Some(Operation::Chat)),
+            (&post, "/v1/messages/count_tokens", false, "anthropic", Some(Operation::Count)),
+            (&get, "/v1/messages/batches/b1", false, "anthropic", Some(Operation::Other)),
+            (&get, "/v1/models", true, "anthropic", Some(Operation::Models)),
+            (&get, "/v1/models/hf.co/a", true, "anthropic", Some(Operation::Model)),
+            (&get, "/v1/models", false, "openai", Some(Operation::Models)),
+            (&post, "/v1/chat/completions", true, "openai", Some(Operation::Chat)),
+            (&post, "/v1/files", true, "anthropic", Some(Operation::Other)),
+            (&post, "/v1/files", false, "openai", Some(Operation::Other)),
+            (&get, "/v1/", true, "anthropic", None),
+            (&get, "/", true, "ollama", Some(Operation::Root)),
+        ] {
+            let named = name(method, path, version);
+            assert_eq!(named, (dialect, operation), "{method} {path} {version}");
+        }
+    }
 }

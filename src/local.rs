@@ -149,7 +149,6 @@ impl Desk {
             return self.own(&head.method, path);
         }
         let front = Front::of(&head.extensions);
-        let openai = front.dialect.name() == "openai";
         let home = self.discovery.home();
         match front.operation {
             Some(Operation::Root) => Ok(text("Ollama is running")),
@@ -163,9 +162,10 @@ impl Desk {
             }
             Some(Operation::Models) => {
                 let catalog = self.fresh().await?;
-                Ok(json_body(match openai {
-                    true => models::list(&catalog, home, &self.auto),
-                    false => models::tags(&catalog, home, &self.auto),
+                Ok(json_body(match front.dialect.name() {
+                    "openai" => models::list(&catalog, home, &self.auto),
+                    "anthropic" => models::page(&catalog, home, &self.auto),
+                    _ => models::tags(&catalog, home, &self.auto),
                 }))
             }
             Some(Operation::Loaded) if self.tagged_home => {
@@ -195,7 +195,10 @@ impl Desk {
                         let target = head.extensions.get::<Target>();
                         self.show(target.and_then(|target| target.model.as_deref()).unwrap_or(name))
                     }
-                    None => self.detail(path.strip_prefix("/v1/models/").unwrap_or(path)).await,
+                    None => {
+                        let id = path.strip_prefix("/v1/models/").unwrap_or(path);
+                        self.detail(front, id).await
+                    }
                 }
             }
             _ => Err(Error::Internal(format!("{path} is not answered here"))),
@@ -220,13 +223,14 @@ impl Desk {
         Error::Connect { upstream: self.discovery.home().into(), why: format!("{why}{advice}") }
     }
 
-    async fn detail(&self, id: &str) -> Result<Response<Bytes>, Error> {
+    async fn detail(&self, front: Front, id: &str) -> Result<Response<Bytes>, Error> {
         let id = decoded(id);
         let home = self.discovery.home();
-        let known = models::detail(&self.discovery.catalog(), home, &self.auto, &id);
+        let of = |catalog: &Catalog| models::detail(front.dialect, catalog, home, &self.auto, &id);
+        let known = of(&self.discovery.catalog());
         let body = match known {
             Some(body) => Some(body),
-            None => models::detail(&*self.fresh().await?, home, &self.auto, &id),
+            None => of(&*self.fresh().await?),
         };
         body.map(json_body).ok_or_else(|| self.unknown(&id))
     }

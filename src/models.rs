@@ -6,7 +6,7 @@
 use crate::{
     catalog::{Catalog, Listed, Listing, bare},
     chat::Model,
-    dialect::{Dialect, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
     pick::{self, Installed},
 };
 use bytes::Bytes;
@@ -30,10 +30,13 @@ pub fn read_tags(tags: &[u8], ps: &[u8]) -> Vec<Listed> {
     let entries = entries(tags, "models");
     let loaded = OLLAMA.read_models(ps).unwrap_or_default();
     let models = OLLAMA.read_models(tags).unwrap_or_default();
-    let listed = models.into_iter().map(|model| {
+    let listed = models.into_iter().map(|mut model| {
         let entry = entries.iter().find(|entry| entry["name"] == *model.name);
         let entry = entry.cloned().unwrap_or_else(|| one(&OLLAMA, &model));
         let loaded = loaded.iter().find(|loaded| loaded.name == model.name);
+        if let Some(context) = loaded.map(|loaded| loaded.context).filter(|context| *context > 0) {
+            model.context = context;
+        }
         let installed = Installed {
             name: model.name.clone(),
             parameters: pick::parameters(&model.parameters),
@@ -49,13 +52,13 @@ pub fn read_tags(tags: &[u8], ps: &[u8]) -> Vec<Listed> {
     listed.collect()
 }
 
-/// Reads `/v1/models`; `data: null` is an empty list.
-pub fn read_list(list: &[u8]) -> Vec<Listed> {
+/// Reads `/v1/models` as this dialect writes it, OpenAI's or Anthropic's; `data: null` is an empty list.
+pub fn read_list(dialect: &dyn Dialect, list: &[u8]) -> Vec<Listed> {
     let entries = entries(list, "data");
-    let models = OPENAI.read_models(list).unwrap_or_default();
+    let models = dialect.read_models(list).unwrap_or_default();
     let listed = models.into_iter().map(|model| {
         let entry = entries.iter().find(|entry| entry["id"] == *model.name).cloned();
-        Listed { entry: entry.unwrap_or_else(|| one(&OPENAI, &model)), ..named(model) }
+        Listed { entry: entry.unwrap_or_else(|| one(dialect, &model)), ..named(model) }
     });
     listed.collect()
 }
@@ -109,16 +112,46 @@ pub fn list(catalog: &Catalog, home: &str, auto: &Auto) -> Bytes {
     json!({ "object": "list", "data": all }).to_string().into()
 }
 
-/// `GET /v1/models/{id}`; `None` for a name that nobody has.
-pub fn detail(catalog: &Catalog, home: &str, auto: &Auto, id: &str) -> Option<Bytes> {
+/// The same as Anthropic lists it: all on one page.
+pub fn page(catalog: &Catalog, home: &str, auto: &Auto) -> Bytes {
+    let mut all: Vec<Value> = Vec::new();
+    for (_, listing) in ordered(catalog, home) {
+        for model in &listing.models {
+            push_new(&mut all, "id", anthropic_entry(model));
+        }
+    }
+    for name in virtual_names(catalog, auto) {
+        push_new(&mut all, "id", one(&ANTHROPIC, &Model { name, ..Model::default() }));
+    }
+    let id = |entry: Option<&Value>| entry.map(|entry| entry["id"].clone());
+    let (first, last) = (id(all.first()), id(all.last()));
+    json!({ "data": all, "has_more": false, "first_id": first, "last_id": last }).to_string().into()
+}
+
+/// `GET /v1/models/{id}` as this dialect tells it; `None` for a name that nobody has.
+pub fn detail(
+    dialect: &dyn Dialect,
+    catalog: &Catalog,
+    home: &str,
+    auto: &Auto,
+    id: &str,
+) -> Option<Bytes> {
+    let anthropic = dialect.name() == "anthropic";
     let wanted = bare(id);
     if virtual_names(catalog, auto).iter().any(|name| name.eq_ignore_ascii_case(wanted)) {
-        return Some(virtual_entry(id).to_string().into());
+        let entry = match anthropic {
+            true => one(&ANTHROPIC, &Model { name: id.to_owned(), ..Model::default() }),
+            false => virtual_entry(id),
+        };
+        return Some(entry.to_string().into());
     }
     let found = catalog.find(id, home)?;
     let listing = catalog.upstreams.get(&found.upstream)?;
     let model = listing.models.iter().find(|model| model.name == found.model)?;
-    let mut entry = openai_entry(&found.upstream, listing, model);
+    let mut entry = match anthropic {
+        true => anthropic_entry(model),
+        false => openai_entry(&found.upstream, listing, model),
+    };
     entry["id"] = id.into();
     Some(entry.to_string().into())
 }
@@ -175,8 +208,18 @@ fn as_written(dialect: &dyn Dialect, same: bool, model: &Listed) -> Value {
     if same { model.entry.clone() } else { one(dialect, &model.model) }
 }
 
+/// Whether an entry is as Anthropic writes them. Source: anthropic-python types/model_info.py.
+fn is_anthropics(entry: &Value) -> bool {
+    entry["type"] == "model" && entry["display_name"].is_string()
+}
+
+fn anthropic_entry(model: &Listed) -> Value {
+    as_written(&ANTHROPIC, is_anthropics(&model.entry), model)
+}
+
 fn openai_entry(upstream: &str, listing: &Listing, model: &Listed) -> Value {
-    let mut entry = as_written(&OPENAI, !listing.tagged, model);
+    let same = !listing.tagged && !is_anthropics(&model.entry);
+    let mut entry = as_written(&OPENAI, same, model);
     // Strict clients read all four; not every upstream writes them.
     entry["object"] = "model".into();
     if !entry["created"].is_number() {
@@ -221,11 +264,21 @@ mod tests {
 
     fn catalog() -> Catalog {
         let ollama = Listing { models: read_tags(TAGS, b"{}"), tagged: true, ..Listing::default() };
-        let cloud =
-            read_list(br#"{"data":[{"id":"gpt-4o","created":1700000000,"max_model_len":9}]}"#);
+        let cloud = read_list(
+            &OPENAI,
+            br#"{"data":[{"id":"gpt-4o","created":1700000000,"max_model_len":9}]}"#,
+        );
         let cloud = Listing { models: cloud, tagged: false, ..Listing::default() };
         let upstreams = [("ollama".into(), ollama), ("cloud".into(), cloud)];
         Catalog::new(upstreams.into(), "ollama", false)
+    }
+
+    #[test]
+    fn a_loaded_model_looks_at_what_it_was_loaded_with() {
+        let tags = br#"{"models":[{"name":"a:1b","details":{"context_length":131072}},{"name":"b:1b","details":{"context_length":131072}}]}"#;
+        let ps = br#"{"models":[{"name":"a:1b","details":{},"context_length":4096}]}"#;
+        let listed = read_tags(tags, ps);
+        assert_eq!([listed[0].model.context, listed[1].model.context], [4096, 131_072]);
     }
 
     fn parse(bytes: &[u8]) -> Value {
@@ -266,11 +319,47 @@ mod tests {
     fn a_detail_answers_to_the_name_it_was_asked_by() {
         let catalog = catalog();
         let of =
-            |id: &str| detail(&catalog, "ollama", &Auto::default(), id).map(|body| parse(&body));
+            |id: &str| detail(&OPENAI, &catalog, "ollama", &Auto::default(), id).map(|b| parse(&b));
         assert_eq!(of("LLAMA3.1:8b").unwrap()["id"], "LLAMA3.1:8b");
         assert_eq!(of("auto").unwrap()["owned_by"], "unigate");
         assert_eq!(of("gpt-4o").unwrap()["id"], "gpt-4o");
         assert!(of("nothing").is_none());
+    }
+
+    #[test]
+    fn golden_76_an_anthropic_client_gets_one_page_of_everything() {
+        let claude = br#"{"data":[{"type":"model","id":"claude-x","display_name":"X",
+            "created_at":"2026-01-01T00:00:00Z","max_tokens":9}],"has_more":false}"#;
+        let claude = Listing { models: read_list(&ANTHROPIC, claude), ..Listing::default() };
+        let mut catalog = catalog();
+        catalog.upstreams.insert("anthropic".into(), claude);
+        let page = parse(&super::page(&catalog, "ollama", &Auto::default()));
+        let ids: Vec<_> =
+            page["data"].as_array().unwrap().iter().map(|m| m["id"].clone()).collect();
+        assert_eq!(ids, ["llama3.1:8b", "claude-x", "gpt-4o", "auto"]);
+        assert_eq!((&page["first_id"], &page["last_id"]), (&json!("llama3.1:8b"), &json!("auto")));
+        assert_eq!(page["has_more"], false);
+        assert_eq!(page["data"][0]["created_at"], "2024-05-05T00:37:44.000Z");
+        assert_eq!(page["data"][1]["max_tokens"], 9);
+        for model in page["data"].as_array().unwrap() {
+            assert_eq!(
+                (&model["type"], model["display_name"].is_string()),
+                (&json!("model"), true)
+            );
+        }
+        let list = parse(&list(&catalog, "ollama", &Auto::default()));
+        assert_eq!(
+            (&list["data"][1]["object"], &list["data"][1]["type"]),
+            (&json!("model"), &Value::Null)
+        );
+        let empty = parse(&super::page(&Catalog::default(), "ollama", &Auto::default()));
+        assert_eq!(
+            empty,
+            json!({ "data": [], "has_more": false, "first_id": null, "last_id": null })
+        );
+        let of = |id: &str| detail(&ANTHROPIC, &catalog, "ollama", &Auto::default(), id);
+        assert_eq!(parse(&of("gpt-4o").unwrap())["type"], "model");
+        assert_eq!(parse(&of("auto").unwrap())["id"], "auto");
     }
 
     #[test]

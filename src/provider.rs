@@ -2,8 +2,18 @@
 
 use crate::{
     config,
-    dialect::{Dialect, Operation, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
 };
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+
+/// How a credential travels to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// As `Authorization: Bearer …`.
+    Bearer,
+    /// Bare, in the header of this name, in lower case.
+    Header(&'static str),
+}
 
 /// A kind of upstream: one row of [`PROVIDERS`].
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +24,10 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
+    /// How it wants to be told the key.
+    pub credential: Credential,
+    /// Headers that it wants on every request, unless the client sent them.
+    pub headers: &'static [(&'static str, &'static str)],
     /// Seconds to connect.
     pub connect_s: f64,
     /// Seconds until the first meaningful event. A local model may have to be loaded first.
@@ -26,13 +40,20 @@ pub struct Provider {
     pub quirks: Quirks,
 }
 
-const PLAIN: Quirks =
-    Quirks { max_completion_tokens: false, sampling_extras: false, reasoning_effort: false };
+const PLAIN: Quirks = Quirks {
+    max_completion_tokens: false,
+    sampling_extras: false,
+    reasoning_effort: false,
+    answer_tokens: 0,
+    adaptive_thinking: false,
+};
 
 const LOCAL: Provider = Provider {
     name: "",
     url: "",
     dialect: &OPENAI,
+    credential: Credential::Bearer,
+    headers: &[],
     connect_s: 3.0,
     first_byte_s: 600.0,
     idle_s: 120.0,
@@ -55,6 +76,17 @@ pub const PROVIDERS: &[Provider] = &[
         ..CLOUD
     },
     Provider { name: "openai-compatible", ..CLOUD },
+    Provider {
+        name: "anthropic",
+        url: "https://api.anthropic.com",
+        dialect: &ANTHROPIC,
+        credential: Credential::Header("x-api-key"),
+        // The version whose fields are written here; newer ones have no temperature.
+        headers: &[("anthropic-version", "2023-06-01")],
+        // It tells of itself with pings, but a long prompt is read before the first of them.
+        first_byte_s: 600.0,
+        ..CLOUD
+    },
     Provider {
         name: "vllm",
         url: "http://127.0.0.1:8000/v1",
@@ -86,6 +118,27 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
     Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
 ];
+
+// === impl Credential ===
+
+impl Credential {
+    /// The header that carries this key.
+    ///
+    /// # Errors
+    /// The reason, for a key that no header can carry.
+    pub fn header(self, key: &str) -> Result<(HeaderName, HeaderValue), String> {
+        let (name, value) = match self {
+            Self::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))),
+            Self::Header(name) => (HeaderName::from_static(name), HeaderValue::try_from(key)),
+        };
+        let mut value =
+            value.map_err(|_| "the key has characters that no header can carry".to_owned())?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
+// === impl Provider ===
 
 impl Provider {
     /// The row of that name.
@@ -133,9 +186,10 @@ impl Provider {
     ) -> &'static dyn Dialect {
         match operation {
             Operation::Chat | Operation::Generate | Operation::Embed => {
-                chat.unwrap_or(self.dialect)
+                chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
             }
-            Operation::EmbedOne => self.dialect,
+            // No Ollama counts tokens.
+            Operation::EmbedOne | Operation::Count => self.dialect,
             _ if self.name == "ollama" => client,
             _ => self.dialect,
         }
@@ -165,5 +219,13 @@ mod tests {
         assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
         assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
         assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
+        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Chat, None).name(), "ollama");
+        assert_eq!(
+            ollama.speaks(&ANTHROPIC, Operation::Chat, Some(&ANTHROPIC)).name(),
+            "anthropic"
+        );
+        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Count, Some(&ANTHROPIC)).name(), "ollama");
+        // It has no vectors.
+        assert_eq!(ollama.speaks(&OPENAI, Operation::Embed, Some(&ANTHROPIC)).name(), "ollama");
     }
 }

@@ -83,6 +83,8 @@ fn status(status: StatusCode, headers: &HeaderMap) -> Verdict {
         | StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::PAYMENT_REQUIRED => Verdict::Next { after: None },
+        // Anthropic's word for 503.
+        _ if status.as_u16() == 529 => Verdict::Next { after: None },
         _ => Verdict::Done,
     }
 }
@@ -115,6 +117,7 @@ mod tests {
     #[test]
     fn a_full_queue_sends_to_the_next_target_at_once() {
         assert!(matches!(judge(503, Some("1")), Verdict::Next { after: None }));
+        assert!(matches!(judge(529, Some("1")), Verdict::Next { after: None }));
         let full = Error::Overloaded { upstream: "ollama".into(), limit: 1 };
         let verdict = Judge::<(), Error>::judge(&Worth, Err(&full));
         assert!(matches!(verdict, Verdict::Next { after: None }));

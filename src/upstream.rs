@@ -10,9 +10,11 @@
 mod address;
 mod answer;
 mod body;
+mod choices;
 mod connect;
 mod exchange;
 mod headers;
+mod images;
 mod probe;
 mod upload;
 
@@ -22,10 +24,10 @@ pub use self::{
     probe::{Probe, Silence},
 };
 
-use self::{connect::Http, exchange::Exchange, upload::Upload};
+use self::{connect::Http, exchange::Exchange, images::Images, upload::Upload};
 use crate::{
     config,
-    dialect::{Dialect, Quirks, ollama::OLLAMA, openai::OPENAI},
+    dialect::{self, Dialect, Quirks},
     error::Error,
     front::{Ask, Front, Refusal},
     provider::Provider,
@@ -33,7 +35,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, Uri, request,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, request,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Body;
@@ -55,10 +57,12 @@ type Permit = Option<OwnedSemaphorePermit>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
-    known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
+    known: Arc<BTreeMap<Arc<str>, Arc<Upstream<B>>>>,
     home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
+    images: Option<Images>,
+    max_image_bytes: usize,
     strict: bool,
     knows: Knows,
 }
@@ -80,7 +84,7 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     quirks: Quirks,
     chat: Option<&'static dyn Dialect>,
     address: Address,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
     limit: usize,
     places: Option<Arc<Semaphore>>,
@@ -109,7 +113,7 @@ where
         for (name, upstream) in &config.upstream {
             match Upstream::new(name, upstream) {
                 Ok(upstream) => {
-                    known.insert(upstream.name.clone(), upstream);
+                    known.insert(upstream.name.clone(), Arc::new(upstream));
                 }
                 Err(why) => errors.push(format!("upstream.{name}: {why}")),
             }
@@ -124,8 +128,17 @@ where
             answer: config.server.max_answer_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
-        let (strict, knows) = (config.translate.strict, Arc::new(|_: &str, _: &str| None));
-        Ok(Self { known: Arc::new(known), home, instance, bounds, strict, knows })
+        let config::Translate { strict, max_image_bytes, .. } = config.translate;
+        Ok(Self {
+            known: Arc::new(known),
+            home,
+            instance,
+            bounds,
+            images: Images::new(&config.translate),
+            max_image_bytes,
+            strict,
+            knows: Arc::new(|_: &str, _: &str| None),
+        })
     }
 
     /// Translates with what is known of each model, by the names of its upstream and its own. Default: nothing is.
@@ -153,7 +166,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, &self);
+        let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
         exchange.run(head, body, permit, &self.instance).await
     }
 }
@@ -183,6 +196,8 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upst
             home: self.home.clone(),
             instance: self.instance.clone(),
             bounds: self.bounds,
+            images: self.images.clone(),
+            max_image_bytes: self.max_image_bytes,
             strict: self.strict,
             knows: self.knows.clone(),
         }
@@ -205,15 +220,16 @@ where
     fn new(name: &str, config: &config::Upstream) -> Result<Self, String> {
         let address = Address::of(name, config)?;
         let provider = Provider::of(name, config)?;
-        let chat: Option<&'static dyn Dialect> = match config.chat.as_deref() {
+        let own = provider.dialect.name();
+        let chat = match config.chat.as_deref().map(|chat| (chat, dialect::named(chat))) {
             None => None,
-            Some("openai") => Some(&OPENAI),
-            Some("ollama") if provider.dialect.name() == "ollama" => Some(&OLLAMA),
-            Some(other) => return Err(format!("chat = {other:?}: {name} does not speak it")),
+            // Many servers speak the others' beside their own; only an Ollama speaks Ollama's.
+            Some((_, Some(chat))) if chat.name() != "ollama" || own == "ollama" => Some(chat),
+            Some((other, _)) => return Err(format!("chat = {other:?}: {name} does not speak it")),
         };
         let key = match &config.key {
             None => None,
-            Some(key) => Some(bearer(key.read()?.expose())?),
+            Some(key) => Some(provider.credential.header(key.read()?.expose())?),
         };
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
@@ -281,11 +297,4 @@ where
 /// Whether this process has forwarded the request already.
 fn came_back(headers: &HeaderMap, instance: &HeaderValue) -> bool {
     headers.get_all(http::header::VIA).iter().any(|via| via == instance)
-}
-
-fn bearer(key: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-        .map_err(|_| "the key has characters that no header can carry".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -11,7 +11,7 @@ use http::{
 };
 
 /// Response headers that a page may read beyond the few that browsers always show.
-const EXPOSED: &str = "x-request-id, x-unigate-route, x-unigate-model, x-unigate-upstream, \
+const EXPOSED: &str = "x-request-id, request-id, x-unigate-route, x-unigate-model, x-unigate-upstream, \
     x-unigate-attempts, x-unigate-fallback, x-unigate-cache, x-unigate-warning, age, cache-status, \
     retry-after, server-timing";
 

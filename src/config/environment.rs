@@ -26,6 +26,24 @@ pub(super) struct Draft<'a> {
     pub(super) problems: Vec<String>,
 }
 
+/// A cloud that people have the variables of.
+struct Cloud {
+    upstream: &'static str,
+    name: &'static str,
+    key: &'static str,
+    base: &'static str,
+}
+
+const CLOUDS: [Cloud; 2] = [
+    Cloud { upstream: "openai", name: "OpenAI", key: "OPENAI_API_KEY", base: "OPENAI_BASE_URL" },
+    Cloud {
+        upstream: "anthropic",
+        name: "Anthropic",
+        key: "ANTHROPIC_API_KEY",
+        base: "ANTHROPIC_BASE_URL",
+    },
+];
+
 /// Read by this program and no keys of the configuration.
 const NO_KEYS: [&str; 1] = ["UNIGATE_CONFIG"];
 
@@ -60,9 +78,8 @@ impl Draft<'_> {
     pub(super) fn borrowed(&mut self, env: &BTreeMap<String, String>, listen: &str) {
         let get = |name: &str| env.get(name).map(|v| v.trim()).filter(|v| !v.is_empty());
         self.ollama(get("OLLAMA_BASE_URL"), get("OLLAMA_HOST"), listen);
-        self.openai(get("OPENAI_BASE_URL"), get("OPENAI_API_KEY").is_some(), listen);
-        if get("ANTHROPIC_API_KEY").is_some() {
-            self.note("ANTHROPIC_API_KEY ignored: Anthropic is not served yet");
+        for cloud in &CLOUDS {
+            self.cloud(cloud, env, listen);
         }
         if get("REDIS_URL").is_some() {
             match self.get(&["cache", "store"]).and_then(Value::as_str) {
@@ -90,7 +107,7 @@ impl Draft<'_> {
             self.enable_cache(text);
         }
         if let Some(text) = get("TIMEOUT_SECONDS") {
-            for name in ["ollama", "openai"] {
+            for name in ["ollama", "openai", "anthropic"] {
                 if self.get(&["upstream", name]).is_some() {
                     self.set(&["upstream", name, "first_byte_s"], text, "TIMEOUT_SECONDS");
                 }
@@ -153,34 +170,35 @@ impl Draft<'_> {
         self.set(&["upstream", "ollama", "url"], &url, name);
     }
 
-    fn openai(&mut self, base: Option<&str>, has_key: bool, listen: &str) {
-        const NAME: &str = "OPENAI_BASE_URL";
-        let configured = self.get(&["upstream", "openai"]).is_some();
-        let points_to_us = base.is_some_and(|url| address::is_self(url, listen));
+    /// A cloud by its SDK's own variables: `<CLOUD>_API_KEY` adds it, `<CLOUD>_BASE_URL` says where it is.
+    fn cloud(&mut self, cloud: &Cloud, env: &BTreeMap<String, String>, listen: &str) {
+        let get = |name: &str| env.get(name).map(|v| v.trim()).filter(|v| !v.is_empty());
+        let Cloud { upstream, name, key, base } = *cloud;
+        let (has_key, url) = (get(key).is_some(), get(base));
+        let configured = self.get(&["upstream", upstream]).is_some();
+        let points_to_us = url.is_some_and(|url| address::is_self(url, listen));
         if points_to_us {
-            self.note(format!("{NAME} ignored: it points to this gateway ({listen})"));
+            self.note(format!("{base} ignored: it points to this gateway ({listen})"));
         }
         if has_key && points_to_us && !configured {
-            // Then the key is one for us, and must not be shown to OpenAI.
-            return self.note(
-                "OPENAI_API_KEY ignored: it goes with OPENAI_BASE_URL, which points to this gateway; \
-                 set upstream.openai.key = \"env:OPENAI_API_KEY\" to use it for OpenAI",
-            );
+            // Then the key is one for us, and must not be shown to the cloud.
+            return self.note(format!(
+                "{key} ignored: it goes with {base}, which points to this gateway; \
+                 set upstream.{upstream}.key = \"env:{key}\" to use it for {name}"
+            ));
         }
-        if has_key && self.get(&["upstream", "openai", "key"]).is_none() {
-            let path = ["upstream", "openai", "key"];
-            if !points_to_us {
-                self.set(&path, "env:OPENAI_API_KEY", "OPENAI_API_KEY");
-            }
+        let path = ["upstream", upstream, "key"];
+        if has_key && !points_to_us && self.get(&path).is_none() {
+            self.set(&path, &format!("env:{key}"), key);
         }
-        let Some(url) = base.filter(|_| !points_to_us) else { return };
-        if self.get(&["upstream", "openai"]).is_none() {
-            return self.note(format!("{NAME} ignored: OPENAI_API_KEY is not set"));
+        let Some(url) = url.filter(|_| !points_to_us) else { return };
+        if self.get(&["upstream", upstream]).is_none() {
+            return self.note(format!("{base} ignored: {key} is not set"));
         }
-        if self.file.says(&["upstream", "openai", "url"]) {
-            return self.note(format!("{NAME} ignored: the file sets upstream.openai.url"));
+        if self.file.says(&["upstream", upstream, "url"]) {
+            return self.note(format!("{base} ignored: the file sets upstream.{upstream}.url"));
         }
-        self.set(&["upstream", "openai", "url"], url, NAME);
+        self.set(&["upstream", upstream, "url"], url, base);
     }
 
     fn gateway_key(&mut self) {

@@ -457,6 +457,22 @@ fn the_key_of_a_client_of_ours_is_not_taken_for_openais() {
     assert_eq!(config.upstream["openai"].url.as_deref(), Some("http://gpu:8000/v1"));
 }
 
+#[test]
+fn the_variables_of_anthropics_sdk_add_it_unless_they_mean_us() {
+    let config = from_env(&[("ANTHROPIC_API_KEY", "sk-ant")]).config();
+    let upstream = &config.upstream["anthropic"];
+    assert_eq!(upstream.key, Some(SecretRef::env("ANTHROPIC_API_KEY")));
+    assert_eq!(upstream.url, None);
+    // Claude Code's, pointed at this gateway.
+    let env = [("ANTHROPIC_BASE_URL", "http://127.0.0.1:11435"), ("ANTHROPIC_API_KEY", "local")];
+    let loaded = from_env(&env).load().unwrap();
+    assert!(!loaded.config.upstream.contains_key("anthropic"));
+    assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
+    let env = [("ANTHROPIC_BASE_URL", "https://proxy.example"), ("ANTHROPIC_API_KEY", "k")];
+    let url = from_env(&env).config().upstream["anthropic"].url.clone();
+    assert_eq!(url.as_deref(), Some("https://proxy.example"));
+}
+
 // --- the dump ----------------------------------------------------------------------------------
 
 #[test]

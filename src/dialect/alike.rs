@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// A tool on offer, in the shape that Ollama and OpenAI share.
 #[derive(Serialize)]
@@ -106,6 +107,16 @@ pub(super) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Error> {
             fields.list("stop")?.into_iter().map(|raw| json::text(raw).ok_or_else(wrong)).collect()
         }
         Some(raw) => Ok(vec![json::text(raw).ok_or_else(wrong)?]),
+    }
+}
+
+/// What a message says, with the mark of a tool that failed in it: only Anthropic has a place of its own for that.
+pub(super) fn told(message: &Message) -> Cow<'_, str> {
+    let text = message.text();
+    match message.failed && !text.to_ascii_lowercase().starts_with("error") {
+        true if text.is_empty() => Cow::Borrowed("Error"),
+        true => Cow::Owned(format!("Error: {text}")),
+        false => text,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure functions only: bytes and structs in, bytes and structs out. Times and ids come in as arguments.
 
 mod alike;
+pub mod anthropic;
 mod ask;
 mod base64;
 mod failure;
@@ -12,6 +13,10 @@ pub mod ollama;
 pub mod openai;
 mod time;
 mod tokens;
+
+pub(crate) use json::compact;
+#[cfg(feature = "gateway")]
+pub(crate) use media::shown;
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
@@ -158,17 +163,26 @@ pub struct Reply {
     pub model: Arc<str>,
     /// What the client wants to see of the answer's form.
     pub wishes: Wishes,
+    /// Whether the upstream's text is a function call, and to be told as one; see [`Written`].
+    pub calls_as_text: bool,
+    /// Which of several answers to one request this is, from 0; `None` where it is the only one. Only OpenAI's dialect
+    /// has several.
+    pub choice: Option<usize>,
 }
 
 impl Reply {
     /// For a client without wishes. `id`, `created_ms` and `model` as in the fields.
     pub fn new(id: Arc<str>, created_ms: u64, model: Arc<str>) -> Self {
-        Self { id, created_ms, model, wishes: Wishes::default() }
+        let wishes = Wishes::default();
+        Self { id, created_ms, model, wishes, calls_as_text: false, choice: None }
     }
 
     /// An id for a function call that the upstream gave none: unique, and the same for the same place.
     fn call_id(&self, index: usize) -> String {
-        format!("call_{}{index}", self.id)
+        match self.choice {
+            None | Some(0) => format!("call_{}{index}", self.id),
+            Some(choice) => format!("call_{}{choice}c{index}", self.id),
+        }
     }
 }
 
@@ -195,11 +209,16 @@ pub struct Quirks {
     pub sampling_extras: bool,
     /// `reasoning_effort` is understood.
     pub reasoning_effort: bool,
+    /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
+    pub answer_tokens: u64,
+    /// Anthropic's: thinking is asked for by effort alone, and a budget for it is refused.
+    pub adaptive_thinking: bool,
 }
 
-/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`] and [`openai::OPENAI`].
+/// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],
+/// [`openai::OPENAI`] and [`anthropic::ANTHROPIC`].
 pub trait Dialect: Debug + Send + Sync {
-    /// The name in configuration, logs and errors: `ollama`, `openai`.
+    /// The name in configuration, logs and errors: `ollama`, `openai`, `anthropic`.
     fn name(&self) -> &'static str;
 
     /// Which operation this method and path mean; `None` for a path that is not this dialect's.
@@ -252,6 +271,11 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// An upstream's error, told in this dialect.
     fn write_error(&self, status: StatusCode, message: &str, code: Option<&str>) -> Bytes;
+
+    /// Whether an upstream of this dialect fetches a picture from its address by itself. Default: it does.
+    fn fetches(&self) -> bool {
+        true
+    }
 
     /// Reads a request into the common tongue.
     ///
@@ -309,6 +333,13 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// Writes a stream, event by event.
     fn writer(&self, operation: Operation, reply: &Reply) -> Box<dyn WriteAnswer>;
+}
+
+/// The dialect of that name; `None` for a name that is none's.
+pub fn named(name: &str) -> Option<&'static dyn Dialect> {
+    let known: [&'static dyn Dialect; 3] =
+        [&ollama::OLLAMA, &openai::OPENAI, &anthropic::ANTHROPIC];
+    known.into_iter().find(|dialect| dialect.name() == name)
 }
 
 /// What the client wants to see of the answer's form. All absent by default.

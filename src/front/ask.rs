@@ -94,6 +94,7 @@ fn read<B: Replay>(front: Front, request: &Request<B>) -> Result<Option<Ask>, Er
         | Operation::Generate
         | Operation::Embed
         | Operation::EmbedOne
+        | Operation::Count
         | Operation::Pull => front.dialect.ask(operation, body).map(Some),
         Operation::Model if request.method() == http::Method::POST => {
             front.dialect.ask(operation, body).map(Some)

@@ -34,6 +34,8 @@ pin_project! {
         #[pin]
         inner: F,
         record: Record,
+        // Anthropic's clients look for the id under another name.
+        anthropic: bool,
     }
 }
 
@@ -65,7 +67,8 @@ where
         let front = Front::name(request.method(), request.uri().path(), request.headers());
         request.extensions_mut().insert(front);
         let record = Record::of(request.extensions_mut());
-        ResponseFuture { inner: self.inner.call(request), record }
+        let anthropic = front.dialect.name() == "anthropic";
+        ResponseFuture { inner: self.inner.call(request), record, anthropic }
     }
 }
 
@@ -83,6 +86,10 @@ where
         if let Ok(response) = &mut result {
             let cache = response.extensions().get::<CacheStatus>().cloned();
             sign(this.record, cache.as_ref(), response.headers_mut());
+            if *this.anthropic {
+                // Source: anthropic-python _response.py.
+                put(response.headers_mut(), "request-id", &this.record.id);
+            }
         }
         Poll::Ready(result)
     }

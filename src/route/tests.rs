@@ -16,7 +16,7 @@ fn catalog() -> Arc<Catalog> {
         {"name":"eyes:8b","size":8,"digest":"e1","details":{"parameter_size":"8B"},"capabilities":["completion","tools","vision"]}
     ]}"#;
     let ollama = Listing { models: read_tags(tags, b"{}"), tagged: true, ..Listing::default() };
-    let cloud = read_list(br#"{"data":[{"id":"gpt"}]}"#);
+    let cloud = read_list(&crate::dialect::openai::OPENAI, br#"{"data":[{"id":"gpt"}]}"#);
     let cloud = Listing { models: cloud, ..Listing::default() };
     let all = [("ollama".into(), ollama), ("cloud".into(), cloud)];
     Arc::new(Catalog::new(all.into(), "ollama", false))

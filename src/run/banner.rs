@@ -44,6 +44,7 @@ impl Banner {
             "  cache     {cache}\n\n  \
              OpenAI SDK   export OPENAI_BASE_URL=http://{addr}/v1  OPENAI_API_KEY=local\n  \
              Ollama       export OLLAMA_HOST={addr}\n  \
+             Claude Code  export ANTHROPIC_BASE_URL=http://{addr}  ANTHROPIC_AUTH_TOKEN=local\n  \
              Ctrl-C to stop\n"
         );
         let upstreams = config.upstream.iter().map(|(name, upstream)| {

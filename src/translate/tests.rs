@@ -1,10 +1,11 @@
+mod anthropic;
 mod invariants;
 mod ollama_to_openai;
 mod openai_to_ollama;
 mod same;
 
 use super::*;
-use crate::dialect::{Wishes, ollama::OLLAMA, openai::OPENAI};
+use crate::dialect::{Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI};
 use serde_json::Value;
 
 const NOW: u64 = 1_785_000_002_000;

@@ -40,6 +40,10 @@ impl Address {
         let base = match uri.path().trim_end_matches('/') {
             // Only a host: its API is where everybody's is.
             "" if versioned => "/v1",
+            // The base URL of Anthropic's SDK is without the version, and people write it with it.
+            base if provider.dialect.name() == "anthropic" => {
+                base.strip_suffix("/v1").unwrap_or(base)
+            }
             base => base,
         };
         Ok(Self { scheme, authority, base: base.to_owned(), versioned })
@@ -99,6 +103,17 @@ mod tests {
         }
         assert_eq!(path("openai", "https://x.example/openai/v1", "/other"), "/openai/other");
         assert_eq!(path("openai", "https://x.example/v1", "/v1beta/x"), "/v1beta/x");
+    }
+
+    #[test]
+    fn an_anthropic_address_may_name_the_version_or_not() {
+        for (url, expected) in [
+            ("https://api.anthropic.com", "/v1/messages?beta=true"),
+            ("https://api.anthropic.com/v1/", "/v1/messages?beta=true"),
+            ("https://x.example/anthropic", "/anthropic/v1/messages?beta=true"),
+        ] {
+            assert_eq!(path("anthropic", url, "/v1/messages?beta=true"), expected, "{url}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Which headers travel, in both directions.
 
-use crate::chat::{Native, Number};
+use crate::{
+    chat::{Native, Number},
+    provider::{Credential, Provider},
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -15,10 +18,12 @@ const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
-const OURS: [&str; 10] = [
+const OURS: [&str; 12] = [
     NUM_CTX,
     KEEP_ALIVE,
-    "x-api-key",
+    API_KEY,
+    "api-key",
+    "x-goog-api-key",
     "x-gateway-key",
     "keep-alive",
     "proxy-connection",
@@ -41,13 +46,58 @@ pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &
         headers.remove(AUTHORIZATION);
     }
     for name in OURS {
-        if !(forward_client_key && name == "x-api-key") {
+        if !(forward_client_key && name.ends_with("api-key")) {
             headers.remove(name);
         }
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.append(VIA, via.clone());
 }
+
+/// Suits what [`outgoing`] left to the upstream: a client's credential stands where this one looks for it, what it
+/// wants on every request is there, and what is Anthropic's own goes to nobody else.
+///
+/// `client` and `upstream` are the names of the dialects that are spoken on either side.
+pub(super) fn suit(headers: &mut HeaderMap, provider: &Provider, client: &str, upstream: &str) {
+    match provider.credential {
+        Credential::Bearer if client == "anthropic" && upstream != "anthropic" => {
+            if let Some(key) = headers.remove(API_KEY)
+                && !headers.contains_key(AUTHORIZATION)
+                && let Ok(bearer) = HeaderValue::try_from([b"Bearer ", key.as_bytes()].concat())
+            {
+                headers.insert(AUTHORIZATION, bearer);
+            }
+        }
+        // Its own clients say it as they mean it: what is a key and what a token of a session are not the same.
+        Credential::Header(name) if client != "anthropic" && !headers.contains_key(name) => {
+            let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+                let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+                scheme
+                    .eq_ignore_ascii_case(b"bearer ")
+                    .then(|| HeaderValue::from_bytes(key).ok())?
+            });
+            if let Some(mut key) = bearer {
+                key.set_sensitive(true);
+                headers.remove(AUTHORIZATION);
+                headers.insert(HeaderName::from_static(name), key);
+            }
+        }
+        Credential::Bearer | Credential::Header(_) => {}
+    }
+    if upstream != "anthropic" {
+        for name in
+            ["anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access"]
+        {
+            headers.remove(name);
+        }
+    }
+    for (name, value) in provider.headers {
+        let name = HeaderName::from_static(name);
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+const API_KEY: &str = "x-api-key";
 
 /// What a client that can set only headers says to an Ollama: `x-unigate-num-ctx`, `x-unigate-keep-alive`.
 ///
@@ -115,6 +165,7 @@ mod tests {
         let mut seen = headers(&[
             ("authorization", "Bearer secret"),
             ("x-api-key", "secret"),
+            ("api-key", "secret"),
             ("x-gateway-key", "secret"),
             ("cookie", "session=1"),
             ("origin", "http://localhost"),

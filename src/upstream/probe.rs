@@ -5,12 +5,9 @@ use super::{
     body::reason,
     connect::{self, Http},
 };
-use crate::config;
+use crate::{config, provider::Provider};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
-    header::{AUTHORIZATION, VIA},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header::VIA};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -23,7 +20,8 @@ pub struct Probe {
 
 struct Asked {
     address: Address,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
+    provider: &'static Provider,
     http: Http<Full<Bytes>>,
 }
 
@@ -52,8 +50,9 @@ impl Probe {
             let key = upstream.key.as_ref().and_then(|key| key.read().ok());
             let secure = address.scheme == http::uri::Scheme::HTTPS;
             let http = connect::client(DEADLINE, secure);
-            let key = key.and_then(|key| super::bearer(key.expose()).ok());
-            Some(Asked { address, key, http })
+            let provider = Provider::of(name, upstream).ok()?;
+            let key = key.and_then(|key| provider.credential.header(key.expose()).ok());
+            Some(Asked { address, key, provider, http })
         };
         let known = config.upstream.iter();
         let known = known
@@ -77,8 +76,11 @@ impl Probe {
         let asked = self.known.get(upstream).ok_or_else(unknown)?;
         let at = &asked.address;
         let mut request = Request::get(at.url(path)).header(VIA, &self.via);
-        if let Some(key) = &asked.key {
-            request = request.header(AUTHORIZATION, key.clone());
+        if let Some((name, key)) = &asked.key {
+            request = request.header(name, key.clone());
+        }
+        for (name, value) in asked.provider.headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Full::default());
         let request = request.map_err(|error| Silence { why: error.to_string(), status: None })?;

@@ -20,6 +20,7 @@ const fn case(
 
 const DONE: Option<&str> = Some("\"done\":true");
 const FINISH: Option<&str> = Some("\"finish_reason\":\"");
+const STOP: Option<&str> = Some("\"message_stop\"");
 
 const CASES: &[Case] = &[
     case("ollama/chat.ndjson", &OLLAMA, Operation::Chat, DONE),
@@ -36,12 +37,16 @@ const CASES: &[Case] = &[
     case("openai/error_after_content.sse", &OPENAI, Operation::Chat, None),
     case("openai/error_beside_choices.sse", &OPENAI, Operation::Chat, None),
     case("openai/bare_error.sse", &OPENAI, Operation::Chat, None),
+    case("anthropic/chat.sse", &ANTHROPIC, Operation::Chat, STOP),
+    case("anthropic/thinking_and_tools.sse", &ANTHROPIC, Operation::Chat, STOP),
+    case("anthropic/odd.sse", &ANTHROPIC, Operation::Chat, STOP),
+    case("anthropic/error_after_content.sse", &ANTHROPIC, Operation::Chat, None),
 ];
 
 /// Every way a fixture can go: to either client, with and without usage, stripped or not.
 fn ways(case: &Case) -> Vec<(Pair, bool, bool)> {
     let mut ways = Vec::new();
-    for client in [&OLLAMA as &'static dyn Dialect, &OPENAI] {
+    for client in [&OLLAMA as &'static dyn Dialect, &OPENAI, &ANTHROPIC] {
         for (usage, strip) in [(false, false), (true, false), (false, true)] {
             ways.push((pair(client, case.upstream, case.operation), usage, strip));
         }
@@ -110,6 +115,7 @@ fn a_stream_that_is_cut_before_its_terminal_is_never_complete() {
                     line.is_ok_and(|line| line["done"] == true)
                 };
                 assert!(!out.contains("[DONE]") && !out.lines().any(done), "{out}");
+                assert!(!out.contains("{\"type\":\"message_stop\"}"), "{out}");
                 assert!(out.trim_end().rsplit('\n').next().unwrap().contains("\"error\""), "{out}");
             }
         }
@@ -140,7 +146,7 @@ proptest! {
     #[test]
     fn any_pieces_give_the_same_events(
         which in 0..CASES.len(),
-        way in 0..6usize,
+        way in 0..9usize,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let case = &CASES[which];

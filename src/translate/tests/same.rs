@@ -1,10 +1,11 @@
 use super::*;
 
-const BOTH: [&'static dyn Dialect; 2] = [&OLLAMA, &OPENAI];
+const ALL: [&'static dyn Dialect; 3] = [&OLLAMA, &OPENAI, &ANTHROPIC];
 
 #[test]
 fn bytes_of_the_same_dialect_pass_without_a_copy() {
-    for (dialect, path) in BOTH.into_iter().zip(["ollama/chat.ndjson", "openai/chat.sse"]) {
+    let paths = ["ollama/chat.ndjson", "openai/chat.sse", "anthropic/chat.sse"];
+    for (dialect, path) in ALL.into_iter().zip(paths) {
         let stream = Bytes::from(fixture(path));
         let mut flow = pair(dialect, dialect, Operation::Chat).flow(&reply(false), false);
         for at in (0..stream.len() - 1).step_by(7) {
@@ -21,7 +22,7 @@ fn golden_1_a_request_of_the_same_dialect_is_untouched() {
     let body = Bytes::from_static(
         b" {\"model\" : \"a\",\n\"x\":1,\"x\":9223372036854775808,\"y\":\"\\u00e9\"} ",
     );
-    for dialect in BOTH {
+    for dialect in ALL {
         let out = pair(dialect, dialect, Operation::Chat).request(&body, &Aim::default()).unwrap();
         assert_eq!(out.body.as_ptr(), body.as_ptr());
         assert!(!out.strip_usage);
@@ -151,15 +152,17 @@ fn an_unstreamed_answer_of_the_same_dialect_passes_and_says_its_tokens() {
 #[test]
 fn kept_answers_change_their_form_and_back() {
     for (dialect, op, path) in [
-        (BOTH[0], Operation::Chat, "ollama/chat.ndjson"),
-        (BOTH[0], Operation::Chat, "ollama/thinking_and_tools.ndjson"),
-        (BOTH[0], Operation::Generate, "ollama/generate.ndjson"),
-        (BOTH[1], Operation::Chat, "openai/chat.sse"),
-        (BOTH[1], Operation::Chat, "openai/tools.sse"),
-        (BOTH[1], Operation::Chat, "openai/reasoning.sse"),
-        (BOTH[1], Operation::Chat, "openai/azure.sse"),
-        (BOTH[1], Operation::Chat, "openai/two_choices.sse"),
-        (BOTH[1], Operation::Generate, "openai/completion.sse"),
+        (ALL[0], Operation::Chat, "ollama/chat.ndjson"),
+        (ALL[0], Operation::Chat, "ollama/thinking_and_tools.ndjson"),
+        (ALL[0], Operation::Generate, "ollama/generate.ndjson"),
+        (ALL[1], Operation::Chat, "openai/chat.sse"),
+        (ALL[1], Operation::Chat, "openai/tools.sse"),
+        (ALL[1], Operation::Chat, "openai/reasoning.sse"),
+        (ALL[1], Operation::Chat, "openai/azure.sse"),
+        (ALL[1], Operation::Chat, "openai/two_choices.sse"),
+        (ALL[1], Operation::Generate, "openai/completion.sse"),
+        (ALL[2], Operation::Chat, "anthropic/chat.sse"),
+        (ALL[2], Operation::Chat, "anthropic/thinking_and_tools.sse"),
     ] {
         let stream = fixture(path);
         let usage = complete(dialect, op, true, &stream).expect(path);
@@ -211,6 +214,40 @@ fn what_a_completion_thought_is_in_its_stream() {
     let stream = restream(&OPENAI, Operation::Generate, whole, &reply(false)).unwrap();
     let frames = frames(std::str::from_utf8(&stream).unwrap());
     assert_eq!(frames[0]["choices"][0]["reasoning"], "r");
+}
+
+#[test]
+fn what_cannot_be_taken_apart_stays_in_the_form_it_was_kept_in() {
+    let stream = fixture("anthropic/odd.sse");
+    assert!(complete(&ANTHROPIC, Operation::Chat, true, &stream).is_some());
+    assert_eq!(unstream(&ANTHROPIC, Operation::Chat, &stream, &reply(false)), None);
+    for block in [
+        r#"{"type":"text","text":"a","citations":[{"cited_text":"b"}]}"#,
+        r#"{"type":"redacted_thinking","data":"x"}"#,
+        r#"{"type":"server_tool_use","id":"a","name":"web_search","input":{}}"#,
+    ] {
+        let whole = format!(
+            r#"{{"id":"msg_1","type":"message","role":"assistant","content":[{block}],"stop_reason":"end_turn","usage":{{"input_tokens":1,"output_tokens":1}}}}"#
+        );
+        assert!(complete(&ANTHROPIC, Operation::Chat, false, whole.as_bytes()).is_some());
+        assert_eq!(restream(&ANTHROPIC, Operation::Chat, whole.as_bytes(), &reply(false)), None);
+    }
+}
+
+#[test]
+fn what_an_anthropic_answer_says_beside_its_text_is_kept_in_the_other_form() {
+    let whole = br#"{"id":"msg_9","type":"message","role":"assistant","model":"c","content":
+        [{"type":"tool_use","id":"t1","name":"f","input":{"b":1,"a":[ ]},"caller":{"type":"direct"}}],
+        "stop_reason":"tool_use","stop_sequence":null,"stop_details":null,
+        "usage":{"input_tokens":1,"output_tokens":2,"service_tier":"standard"}}"#;
+    let stream = restream(&ANTHROPIC, Operation::Chat, whole, &reply(false)).unwrap();
+    let text = std::str::from_utf8(&stream).unwrap();
+    assert!(text.contains(r#""partial_json":"{\"b\":1,\"a\":[]}""#), "{text}");
+    assert!(text.contains(r#""input":{},"caller":{"type":"direct"}"#), "{text}");
+    assert!(text.contains(r#""stop_reason":null,"stop_sequence":null"#), "{text}");
+    let again = unstream(&ANTHROPIC, Operation::Chat, &stream, &reply(false)).unwrap();
+    let value = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap();
+    assert_eq!(value(&again), value(whole));
 }
 
 #[test]

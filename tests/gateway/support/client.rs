@@ -35,10 +35,18 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The events of an SSE body, `[DONE]` as a string.
+    /// The events of an SSE body, `[DONE]` as a string. An event that has a name says it in its data too.
     pub(crate) fn events(&self) -> Vec<Value> {
         let text = self.text();
-        let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        let data = text.split("\n\n").filter_map(|event| {
+            let (name, event) = match event.strip_prefix("event: ") {
+                Some(named) => named.split_once('\n')?,
+                None => ("", event),
+            };
+            let data = event.strip_prefix("data: ")?;
+            assert!(data.contains(&format!("\"type\":\"{name}\"")) || name.is_empty(), "{event}");
+            Some(data)
+        });
         data.map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.into())).collect()
     }
 

@@ -101,7 +101,7 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
 
 fn content(message: &Message) -> Content<'_> {
     if message.media().next().is_none() {
-        let text = message.text();
+        let text = alike::told(message);
         return match &*text {
             "" if !message.calls.is_empty() => Content::None,
             _ => Content::Text(text),

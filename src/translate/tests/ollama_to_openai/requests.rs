@@ -1,7 +1,12 @@
 use super::*;
 
-const FULL: Quirks =
-    Quirks { max_completion_tokens: true, sampling_extras: true, reasoning_effort: true };
+const FULL: Quirks = Quirks {
+    max_completion_tokens: true,
+    sampling_extras: true,
+    reasoning_effort: true,
+    answer_tokens: 0,
+    adaptive_thinking: false,
+};
 
 fn outgoing(operation: Operation, quirks: Quirks, body: &str) -> (Value, Outgoing) {
     let out = ollama_front(operation)
