@@ -46,14 +46,15 @@ impl ReadAnswer for Reader {
         if event.is_empty() {
             return;
         }
-        match serde_json::from_slice::<Chunk<'_>>(event) {
+        match json::read::<Chunk<'_>>(event, &mut None) {
             Ok(chunk) => self.chunk(chunk, out),
             // Gemini's errors are lists of one.
             Err(_) if event.starts_with(b"[") => {
                 out.push(Delta::Error(failure::read(StatusCode::BAD_GATEWAY, event).0));
             }
             Err(error) => out.push(Delta::Error(format!(
-                "the upstream sent something that is not OpenAI's: {error}"
+                "the upstream sent something that is not OpenAI's: {}",
+                json::why(&error)
             ))),
         }
     }

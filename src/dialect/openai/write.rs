@@ -30,6 +30,10 @@ pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Erro
         Task::Complete(completion) => {
             (Operation::Chat, chat(request, &conversation(completion), &mut sieve)?)
         }
+        Task::Embed(embed) if embed.input.is_empty() => {
+            // Ollama answers with no vectors; OpenAI does not answer.
+            return Err(Error::BadRequest("input must not be empty".into()));
+        }
         Task::Embed(embed) => {
             let embed = Embed {
                 model: &request.model,

@@ -123,10 +123,11 @@ impl ReadAnswer for Reader {
         if event.is_empty() || event.starts_with(b"[DONE]") {
             return;
         }
-        match serde_json::from_slice::<Event<'_>>(event) {
+        match json::read::<Event<'_>>(event, &mut None) {
             Ok(event) => self.event(event, out),
             Err(error) => out.push(Delta::Error(format!(
-                "the upstream sent something that is no event of a response: {error}"
+                "the upstream sent something that is no event of a response: {}",
+                json::why(&error)
             ))),
         }
     }

@@ -22,10 +22,11 @@ pub(in crate::dialect::openai) fn whole(
     if matches!(operation, Operation::Embed | Operation::EmbedOne) {
         return vectors(body);
     }
-    let chunk = serde_json::from_slice::<Chunk<'_>>(body).map_err(|error| {
+    let mut room = None;
+    let chunk = json::read::<Chunk<'_>>(body, &mut room).map_err(|error| {
         match body.trim_ascii_start().starts_with(b"[") {
             true => Unread::Failed(failure::read(StatusCode::BAD_GATEWAY, body).0),
-            false => Unread::Strange(error.to_string()),
+            false => Unread::Strange(json::why(&error)),
         }
     })?;
     if let Some(error) = failed(&chunk) {

@@ -96,6 +96,7 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
         .iter()
         .enumerate()
         .map(|(index, message)| {
+            alike::known_role(index, message)?;
             let tool_calls = called(index, message, quirks);
             if message.role != "tool" {
                 open = tool_calls

@@ -237,3 +237,22 @@ fn texts_to_embed_are_asked_for_as_numbers() {
     assert_eq!(value["input"], json!(["a"]));
     assert_eq!(out.operation, Operation::Embed);
 }
+
+#[test]
+fn a_role_that_openai_does_not_know_is_refused_by_name() {
+    let body = r#"{"model":"m","messages":[{"role":"control","content":"x"}]}"#;
+    let error = refused(ollama_front(Operation::Chat), body);
+    assert!(error.contains("messages[0].role") && error.contains("control"), "{error}");
+}
+
+#[test]
+fn whole_numbers_lose_what_stands_behind_their_point() {
+    let value = to_chat(&with(r#""options":{"num_predict":5.9,"seed":1e3,"top_k":0.5}"#));
+    assert_eq!((&value["max_tokens"], &value["seed"]), (&json!(5), &json!(1e3)));
+}
+
+#[test]
+fn no_text_is_no_embedding() {
+    let error = refused(ollama_front(Operation::Embed), r#"{"model":"m"}"#);
+    assert!(error.contains("input must not be empty"), "{error}");
+}
