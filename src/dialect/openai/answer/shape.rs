@@ -128,7 +128,9 @@ impl<'a> Content<'a> {
             #[serde(borrow)]
             thinking: Loose<'a>,
         }
-        let text = serde_json::from_str(raw.get()).unwrap_or_default();
+        let text = serde_json::from_str(raw.get());
+        // What is no text as it stands may be one that was cut inside a character.
+        let text = text.unwrap_or_else(|_| Loose(json::text(raw).map(Cow::Owned)));
         let parts = match json::is_list(raw) {
             true => serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default(),
             false => Vec::new(),
