@@ -374,3 +374,18 @@ fn a_conversation_goes_through_anthropic_and_comes_back_the_same() {
     assert_eq!(back["messages"], messages);
     assert_eq!(back["max_tokens"], 5);
 }
+
+#[test]
+fn what_anthropic_would_not_take_is_refused_by_name() {
+    let refuse = |messages: &str, word: &str| {
+        let body = format!(r#"{{"model":"m","messages":{messages}}}"#);
+        let error = refused(pair(&OLLAMA, &ANTHROPIC, Operation::Chat), &body);
+        assert!(error.contains(word), "{error}");
+    };
+    refuse(r#"[{"role":"control","content":"x"}]"#, "messages[0].role");
+    refuse(r#"[{"role":"user","content":" "}]"#, "messages must say something");
+    refuse(r#"[{"role":"assistant","tool_calls":[{"function":{"arguments":{}}}]}]"#, "messages[0]");
+    let result =
+        r#"[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c","content":"1"}]"#;
+    refuse(result, "tool message without matching tool call");
+}

@@ -128,6 +128,8 @@ fn golden_59_pictures_and_sounds_become_parts() {
     );
     let body = r#"{"model":"m","messages":[{"role":"user","content":"","images":["data:image/png;base64,iVBORw0KGgo="]}]}"#;
     assert!(refused(ollama_front(Operation::Chat), body).contains("messages[0].images[0]"));
+    let text = r#"{"model":"m","messages":[{"role":"user","content":"","images":["aGVsbG8="]}]}"#;
+    assert!(refused(ollama_front(Operation::Chat), text).contains("must be a PNG"));
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn a_prompt_that_must_stay_one_text_is_a_completion() {
     let pair = ollama_front(Operation::Generate);
     for (field, body) in [
         ("template", r#"{"model":"m","prompt":"p","template":"t"}"#),
-        ("images", r#"{"model":"m","prompt":"p","raw":true,"images":["iVBORw=="]}"#),
+        ("images", r#"{"model":"m","prompt":"p","raw":true,"images":["iVBORw0KGgo="]}"#),
         ("format", r#"{"model":"m","prompt":"p","raw":true,"format":"json"}"#),
         ("_debug_render_only", r#"{"model":"m","prompt":"p","_debug_render_only":true}"#),
     ] {
