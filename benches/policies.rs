@@ -1,4 +1,4 @@
-//! What the policies cost: reading a body, splicing a model, translating a stream, making a key, guessing an intent.
+//! What the policies cost: reading a body, splicing a model, making a key, guessing an intent.
 //!
 //! `cargo bench --bench policies`. Beside each stands the plain way to the same end, so that a figure means something
 //! on another machine: `serde_json::Value` for JSON, SHA-256 of the raw bytes for the key, substrings for the intent.
@@ -93,70 +93,6 @@ mod splice {
             value["model"] = MODEL.into();
             serde_json::to_vec(&value)
         });
-    }
-}
-
-/// Streams of 200 events, each fed as it would come: one at a time.
-#[divan::bench_group(sample_size = 10)]
-mod stream {
-    use super::*;
-    use divan::counter::ItemsCount;
-    use traffic::{EVENTS, chunks, flow, lines, naive};
-    use unigate::{dialect::ollama::OLLAMA, translate::Flow};
-
-    const NOW: u64 = 1_785_000_002_000;
-
-    fn run(
-        bencher: Bencher<'_, '_>,
-        client: &'static dyn Dialect,
-        upstream: &'static dyn Dialect,
-        strip_usage: bool,
-    ) {
-        let events = if upstream.name() == "ollama" { lines() } else { chunks() };
-        let feed = |(mut flow, events): (Flow, Vec<Bytes>)| {
-            let sent: usize = events.into_iter().map(|event| flow.feed(event, NOW).len()).sum();
-            (sent, flow)
-        };
-        let (sent, flow_) = feed((flow(client, upstream, strip_usage), events.clone()));
-        assert!(sent > 0 && flow_.state().finished && flow_.state().fault.is_none());
-        bencher
-            .counter(ItemsCount::new(EVENTS))
-            .with_inputs(|| (flow(client, upstream, strip_usage), events.clone()))
-            .bench_values(feed);
-    }
-
-    #[divan::bench]
-    fn ndjson_to_sse(bencher: Bencher<'_, '_>) {
-        run(bencher, &OPENAI, &OLLAMA, false);
-    }
-
-    #[divan::bench]
-    fn sse_to_ndjson(bencher: Bencher<'_, '_>) {
-        run(bencher, &OLLAMA, &OPENAI, false);
-    }
-
-    #[divan::bench]
-    fn watch_ndjson(bencher: Bencher<'_, '_>) {
-        run(bencher, &OLLAMA, &OLLAMA, false);
-    }
-
-    #[divan::bench]
-    fn watch_sse(bencher: Bencher<'_, '_>) {
-        run(bencher, &OPENAI, &OPENAI, false);
-    }
-
-    #[divan::bench]
-    fn watch_sse_and_take_usage_out(bencher: Bencher<'_, '_>) {
-        run(bencher, &OPENAI, &OPENAI, true);
-    }
-
-    /// One line in, one event out, by way of two `Value`s, without any state or rule.
-    #[divan::bench]
-    fn baseline_ndjson_to_sse_by_value(bencher: Bencher<'_, '_>) {
-        let events = lines();
-        bencher
-            .counter(ItemsCount::new(EVENTS))
-            .bench(|| black_box(&events).iter().map(|line| naive(line).len()).sum::<usize>());
     }
 }
 

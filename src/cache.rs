@@ -71,6 +71,10 @@ struct Meta {
     why: String,
 }
 
+/// Headers that change what is answered, whatever the rules look at.
+const TELLING: [HeaderName; 2] =
+    [HeaderName::from_static("x-unigate-num-ctx"), HeaderName::from_static("anthropic-version")];
+
 // === impl ChatKey ===
 
 impl Default for ChatKey {
@@ -158,14 +162,12 @@ impl ChatKey {
             &self.revision,
             &standing,
         ];
-        for name in self.headers.iter() {
-            parts.push(request.headers().get(name).map_or(b"", HeaderValue::as_bytes));
-        }
-        // What Anthropic's clients try out they name in a header, and it changes the answer.
-        if front.dialect.name() == "anthropic" {
-            let betas = request.headers().get_all("anthropic-beta");
-            parts.extend(betas.iter().map(HeaderValue::as_bytes));
-        }
+        let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        parts.extend(self.headers.iter().map(header));
+        parts.extend(TELLING.iter().map(header));
+        // What Anthropic's clients try out they name in this header, in as many lines as they like.
+        let betas = request.headers().get_all("anthropic-beta");
+        parts.extend(betas.iter().map(HeaderValue::as_bytes));
         Some(Key::of(&parts))
     }
 }
@@ -253,12 +255,9 @@ fn convert(
     body: &Bytes,
 ) -> Option<Bytes> {
     let operation = front.operation?;
-    let reply = Reply {
-        id: Uuid::new_v4().simple().to_string().into(),
-        created_ms: now_ms(),
-        model: meta.model.as_deref().or(ask.model.as_deref())?.into(),
-        wishes,
-    };
+    let model = meta.model.as_deref().or(ask.model.as_deref())?.into();
+    let id = Uuid::new_v4().simple().to_string().into();
+    let reply = Reply { wishes, ..Reply::new(id, now_ms(), model) };
     let whole = if meta.streamed {
         translate::unstream(front.dialect, operation, body, &reply)?
     } else {

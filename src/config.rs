@@ -75,7 +75,7 @@ pub struct Server {
     /// Connections at a time, 1 and up; more wait in the system's queue. Default 1024.
     pub max_connections: usize,
     /// Bytes of a request body held whole. A larger one still passes where it can, but is not routed by content,
-    /// cached, retried or translated. Default 67108864 (64 MiB).
+    /// cached, retried or translated; a compressed one that would be larger is refused. Default 67108864 (64 MiB).
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
@@ -204,11 +204,18 @@ pub struct Retry {
 }
 
 /// What may happen to a request on its way into another dialect.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Translate {
     /// Whether a field that the upstream cannot be told is an error (400) instead of a warning. Default no.
     pub strict: bool,
+    /// Bytes of one image in a request that is translated, 1 and up; a larger one is an error (400). Default 20971520
+    /// (20 MiB).
+    pub max_image_bytes: usize,
+    /// Hosts from which images are fetched for an Ollama, which takes no addresses: `host`, `*.host` for every name
+    /// below it, `http://host` where it may also be without TLS. Never from addresses that are not public. Default:
+    /// none, and an address is an error (400).
+    pub image_hosts: Vec<String>,
 }
 
 /// The request log (a SQLite file, one row a request) and the program's own messages.
@@ -382,6 +389,14 @@ impl Default for Cache {
 impl Default for Retry {
     fn default() -> Self {
         Self { tries: 2, backoff_ms: 50, deadline_s: 600, budget_percent: 20 }
+    }
+}
+
+// === impl Translate ===
+
+impl Default for Translate {
+    fn default() -> Self {
+        Self { strict: false, max_image_bytes: 20 << 20, image_hosts: Vec::new() }
     }
 }
 

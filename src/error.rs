@@ -34,6 +34,13 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body, decompressed, is larger than what is read whole.
+    DecodedTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The body is compressed in a way that is not read.
+    UnsupportedEncoding(String),
     /// The route exists but not with this method.
     MethodNotAllowed(String),
     /// No upstream can do this operation.
@@ -66,6 +73,13 @@ pub enum Error {
     },
     /// The upstream answered with something that is not in its dialect (an HTML page, say).
     NotUnderstood {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// What came instead.
+        why: String,
+    },
+    /// The model was to call a function, and did not.
+    NoCall {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
         /// What came instead.
@@ -145,13 +159,15 @@ impl Error {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Connect { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken { .. } | Self::Incomplete { .. } | Self::NotUnderstood { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Broken { .. }
+            | Self::Incomplete { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NoCall { .. } => StatusCode::BAD_GATEWAY,
             Self::Reported { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::FirstByteTimeout { .. } | Self::Idle { .. } | Self::TotalTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -170,7 +186,8 @@ impl Error {
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
-            Self::TooLarge { .. } => "request_too_large",
+            Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => "request_too_large",
+            Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
             Self::Connect { .. } => "upstream_unavailable",
@@ -178,6 +195,7 @@ impl Error {
             Self::Incomplete { .. } => "upstream_incomplete",
             Self::Reported { .. } => "upstream_error",
             Self::NotUnderstood { .. } => "upstream_not_understood",
+            Self::NoCall { .. } => "no_function_call",
             Self::FirstByteTimeout { .. } => "first_byte_timeout",
             Self::Idle { .. } => "idle_timeout",
             Self::TotalTimeout { .. } => "total_timeout",
@@ -197,6 +215,8 @@ impl Error {
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
+            | Self::DecodedTooLarge { .. }
+            | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
             | Self::AllFailed { .. }
@@ -204,7 +224,8 @@ impl Error {
             Self::Connect { .. }
             | Self::Broken { .. }
             | Self::Incomplete { .. }
-            | Self::Reported { .. } => Again::SameTarget,
+            | Self::Reported { .. }
+            | Self::NoCall { .. } => Again::SameTarget,
             Self::Untranslatable { .. }
             | Self::Unsupported(_)
             | Self::NotUnderstood { .. }
@@ -225,6 +246,8 @@ impl Error {
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
+            | Self::DecodedTooLarge { .. }
+            | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
             Self::Connect { .. }
@@ -232,6 +255,7 @@ impl Error {
             | Self::Incomplete { .. }
             | Self::Reported { .. }
             | Self::NotUnderstood { .. }
+            | Self::NoCall { .. }
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
@@ -259,6 +283,7 @@ impl fmt::Display for Error {
             | Self::Forbidden(text)
             | Self::ModelNotFound(text)
             | Self::NotFound(text)
+            | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
             Self::Internal(text) => write!(f, "internal error: {text}"),
@@ -269,6 +294,11 @@ impl fmt::Display for Error {
                 f,
                 "the request body is larger than {limit} bytes, the most that can be translated; \
                  raise server.max_body_bytes"
+            ),
+            Self::DecodedTooLarge { limit } => write!(
+                f,
+                "the request body is larger than {limit} bytes once it is decompressed, the most that is \
+                 read; send less or raise server.max_body_bytes"
             ),
             Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
             Self::Broken { upstream, why } => {
@@ -281,6 +311,7 @@ impl fmt::Display for Error {
             Self::NotUnderstood { upstream, why } => {
                 write!(f, "{upstream} did not answer in its own dialect: {why}")
             }
+            Self::NoCall { upstream, why } => write!(f, "{upstream}: {why}"),
             Self::FirstByteTimeout { upstream, waited } => write!(
                 f,
                 "no answer from {upstream} within {} s; the model may still be loading. \

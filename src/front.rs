@@ -1,17 +1,19 @@
 //! The face to the client: names the dialect, reads the ask, signs the answer, and renders errors.
 //!
-//! Three pieces of it stand in the stack: [`NameLayer`] right below the log (method and path alone say which
-//! dialect this is), [`AskLayer`] below the buffer (a whole body is read once), and [`Errors`] as the render of
-//! the rescue layer.
+//! Four pieces of it stand in the stack: [`NameLayer`] right below the log (method and path alone say which
+//! dialect this is), [`DecodeLayer`] below the buffer (a whole body is decompressed), [`AskLayer`] below that (it is
+//! read once), and [`Errors`] as the render of the rescue layer.
 
 mod answer;
 mod ask;
+mod decode;
 mod name;
 
 pub(crate) use self::name::attempts_line;
 pub use self::{
     answer::Answered,
     ask::{AskLayer, Asking},
+    decode::{DecodeLayer, Decoding, Encoded},
     name::{NameLayer, Naming},
 };
 

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
-    front::{AskLayer, Errors, Front, NameLayer},
+    front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     local::LocalLayer,
     log::{LogRow, Rows},
     models::Auto,
@@ -78,8 +78,9 @@ where
     let one = |error: String| vec![error];
     let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
     let access = access(config)?;
-    let revision = serde_json::to_vec(&(&config.models, &config.aliases, &config.route))
-        .map_err(|error| vec![error.to_string()])?;
+    let revision =
+        serde_json::to_vec(&(&config.models, &config.aliases, &config.route, &config.translate))
+            .map_err(|error| vec![error.to_string()])?;
     let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
         .routing(&revision, router.headers())
         .standing(standing(&router, &discovery))
@@ -103,6 +104,8 @@ where
         .layer(access)
         // JSON bodies become whole; uploads keep streaming.
         .layer(BufferLayer::new(config.server.max_body_bytes).when(is_read))
+        // Compressed bodies become readable, and keep at hand what they were.
+        .layer(DecodeLayer::new(config.server.max_body_bytes))
         // Which model, streamed or not: read once, from a whole body.
         .layer(AskLayer)
         // Above the route: the key is what was asked, not what was chosen.

@@ -6,6 +6,7 @@
 //!     │  name       which dialect, which operation; signs the answer
 //!     │  access     host, origin, key
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
+//!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not
 //!     │  cache      by what was asked
 //!     │  rescue     from here up there are only responses

@@ -30,10 +30,13 @@ pub fn read_tags(tags: &[u8], ps: &[u8]) -> Vec<Listed> {
     let entries = entries(tags, "models");
     let loaded = OLLAMA.read_models(ps).unwrap_or_default();
     let models = OLLAMA.read_models(tags).unwrap_or_default();
-    let listed = models.into_iter().map(|model| {
+    let listed = models.into_iter().map(|mut model| {
         let entry = entries.iter().find(|entry| entry["name"] == *model.name);
         let entry = entry.cloned().unwrap_or_else(|| one(&OLLAMA, &model));
         let loaded = loaded.iter().find(|loaded| loaded.name == model.name);
+        if let Some(context) = loaded.map(|loaded| loaded.context).filter(|context| *context > 0) {
+            model.context = context;
+        }
         let installed = Installed {
             name: model.name.clone(),
             parameters: pick::parameters(&model.parameters),
@@ -268,6 +271,14 @@ mod tests {
         let cloud = Listing { models: cloud, tagged: false, ..Listing::default() };
         let upstreams = [("ollama".into(), ollama), ("cloud".into(), cloud)];
         Catalog::new(upstreams.into(), "ollama", false)
+    }
+
+    #[test]
+    fn a_loaded_model_looks_at_what_it_was_loaded_with() {
+        let tags = br#"{"models":[{"name":"a:1b","details":{"context_length":131072}},{"name":"b:1b","details":{"context_length":131072}}]}"#;
+        let ps = br#"{"models":[{"name":"a:1b","details":{},"context_length":4096}]}"#;
+        let listed = read_tags(tags, ps);
+        assert_eq!([listed[0].model.context, listed[1].model.context], [4096, 131_072]);
     }
 
     fn parse(bytes: &[u8]) -> Value {

@@ -1,13 +1,16 @@
 //! From one dialect to another, for whole bodies and for streams; and, where both sides speak the same, the watching of what passes.
 
+mod choices;
+mod fit;
 mod flow;
+mod forced;
 mod kept;
 
 pub use flow::Flow;
 pub use kept::{complete, restream, unstream};
 
 use crate::{
-    chat::{self, Answer, Finish, Native, Think},
+    chat::{self, Answer, Finish, Media, Native, Part, Source, Think},
     dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
@@ -35,6 +38,8 @@ pub struct Aim {
     pub model: Known,
     /// Whether a field that would have to be left out is an error instead.
     pub strict: bool,
+    /// Most bytes of one picture; 0 is any size.
+    pub max_image_bytes: usize,
     /// What the client says to an Ollama outside of the body, in headers; it stands where the body says nothing.
     pub native: Native,
 }
@@ -59,6 +64,8 @@ pub struct Outgoing {
     pub strip_usage: bool,
     /// Fields that change the answer a little and could not be told to the upstream, for a header and the log.
     pub dropped: Vec<&'static str>,
+    /// What else the client should know, a sentence each without its full stop, for the same header.
+    pub warnings: Vec<String>,
     /// How many answers the client wants where the upstream gives one at a time; 1 where once is enough.
     pub choices: usize,
     /// Whether the answer's text will be a function call; see [`Written`](crate::dialect::Written).
@@ -89,7 +96,7 @@ impl Pair {
     /// What answers to this request are to say of themselves. `id` and `model` as in [`Reply`].
     pub fn reply(&self, body: &[u8], id: Arc<str>, created_ms: u64, model: Arc<str>) -> Reply {
         let wishes = self.client.wishes(self.operation, body);
-        Reply { id, created_ms, model, wishes }
+        Reply { wishes, ..Reply::new(id, created_ms, model) }
     }
 
     /// The body to send upstream.
@@ -114,6 +121,7 @@ impl Pair {
             body: more.unwrap_or_else(|| body.clone()),
             operation: self.operation,
             dropped: Vec::new(),
+            warnings: Vec::new(),
             choices: 1,
             calls_as_text: false,
         }
@@ -132,7 +140,11 @@ impl Pair {
     /// # Errors
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
+        self.weigh(&request, aim.max_image_bytes)?;
         suit(&mut request, aim);
+        // Others refuse what does not fit.
+        let cuts = self.upstream.name() == "ollama";
+        let warnings = cuts.then(|| fit::warning(&request, aim.model.context)).flatten();
         let adaptive = aim.model.capabilities.iter().any(|can| can == ADAPTIVE);
         let adaptive_thinking = aim.quirks.adaptive_thinking || adaptive;
         let quirks = Quirks { adaptive_thinking, ..aim.quirks };
@@ -150,9 +162,50 @@ impl Pair {
             operation: written.operation,
             strip_usage: false,
             dropped: written.dropped,
+            warnings: warnings.into_iter().collect(),
             choices: request.choices.max(1),
             calls_as_text: written.calls_as_text,
         })
+    }
+
+    /// Refuses a picture that is larger than may be.
+    fn weigh(&self, request: &chat::Request, most: usize) -> Result<(), Error> {
+        let too_large = |media: &Media| match &media.source {
+            Source::Base64(base64) if media.mime.starts_with("image/") => {
+                base64.len() / 4 * 3 > most.next_multiple_of(3)
+            }
+            Source::Base64(_) | Source::Url(_) => false,
+        };
+        let refuse = |field: String| {
+            Err(Error::BadRequest(format!(
+                "{field} must be at most {most} bytes (translate.max_image_bytes)"
+            )))
+        };
+        match &request.task {
+            _ if most == 0 => Ok(()),
+            chat::Task::Chat(conversation) => {
+                for (index, message) in conversation.messages.iter().enumerate() {
+                    let at = format!("messages[{index}]");
+                    if self.client.name() == "ollama" {
+                        if let Some(place) = message.media().position(too_large) {
+                            return refuse(format!("{at}.images[{place}]"));
+                        }
+                        continue;
+                    }
+                    let large =
+                        |part: &Part| matches!(part, Part::Media(media) if too_large(media));
+                    if let Some(place) = message.content.iter().position(large) {
+                        return refuse(format!("{at}.content[{place}]"));
+                    }
+                }
+                Ok(())
+            }
+            chat::Task::Complete(completion) => match completion.media.iter().position(too_large) {
+                Some(place) => refuse(format!("images[{place}]")),
+                None => Ok(()),
+            },
+            chat::Task::Embed(_) => Ok(()),
+        }
     }
 
     /// Who translates knows the target.
@@ -171,7 +224,7 @@ impl Pair {
     ///
     /// # Errors
     /// [`Error::Reported`] when the answer says that the upstream failed, [`Error::NotUnderstood`] when it is
-    /// none, and, for another dialect, [`Error::Incomplete`] when it was not brought to its end.
+    /// none, [`Error::NoCall`] when it is not the function call that it had to be, and, for another dialect, [`Error::Incomplete`] when it was not brought to its end.
     pub fn answer(
         &self,
         upstream: &Arc<str>,
@@ -179,7 +232,7 @@ impl Pair {
         reply: &Reply,
         now_ms: u64,
     ) -> Result<(Bytes, State), Error> {
-        let (answer, state) = self.read(upstream, body)?;
+        let (answer, state) = self.read(upstream, body, reply)?;
         if self.same() {
             return Ok((body.clone(), state));
         }
@@ -204,7 +257,7 @@ impl Pair {
         reply: &Reply,
         now_ms: u64,
     ) -> Result<(Bytes, State), Error> {
-        let (answer, state) = self.read(upstream, body)?;
+        let (answer, state) = self.read(upstream, body, reply)?;
         let same = self.same();
         if let Some(body) =
             same.then(|| self.client.restream(self.operation, body, reply)).flatten()
@@ -253,14 +306,26 @@ impl Pair {
         (status, self.client.write_error(status, &message, Some("upstream_error")))
     }
 
-    fn read(&self, upstream: &Arc<str>, body: &Bytes) -> Result<(Answer, State), Error> {
+    fn read(
+        &self,
+        upstream: &Arc<str>,
+        body: &Bytes,
+        reply: &Reply,
+    ) -> Result<(Answer, State), Error> {
         let upstream = || upstream.clone();
-        let answer =
+        let mut answer =
             self.upstream.read_answer(self.operation, body).map_err(|unread| match unread {
                 Unread::Failed(message) => Error::Reported { upstream: upstream(), message },
                 Unread::Incomplete => Error::Incomplete { upstream: upstream() },
                 Unread::Strange(why) => Error::NotUnderstood { upstream: upstream(), why },
             })?;
+        if let Answer::Said(said) = &mut answer
+            && reply.calls_as_text
+            && said.finish.is_some()
+        {
+            let read = forced::whole(std::mem::take(said));
+            *said = read.map_err(|why| Error::NoCall { upstream: upstream(), why })?;
+        }
         let state = State::of(&answer);
         Ok((answer, state))
     }

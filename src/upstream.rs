@@ -10,9 +10,11 @@
 mod address;
 mod answer;
 mod body;
+mod choices;
 mod connect;
 mod exchange;
 mod headers;
+mod images;
 mod probe;
 mod upload;
 
@@ -22,7 +24,7 @@ pub use self::{
     probe::{Probe, Silence},
 };
 
-use self::{connect::Http, exchange::Exchange, upload::Upload};
+use self::{connect::Http, exchange::Exchange, images::Images, upload::Upload};
 use crate::{
     config,
     dialect::{self, Dialect, Quirks},
@@ -55,10 +57,12 @@ type Permit = Option<OwnedSemaphorePermit>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
-    known: Arc<BTreeMap<Arc<str>, Upstream<B>>>,
+    known: Arc<BTreeMap<Arc<str>, Arc<Upstream<B>>>>,
     home: Arc<str>,
     instance: HeaderValue,
     bounds: Bounds,
+    images: Option<Images>,
+    max_image_bytes: usize,
     strict: bool,
     knows: Knows,
 }
@@ -109,7 +113,7 @@ where
         for (name, upstream) in &config.upstream {
             match Upstream::new(name, upstream) {
                 Ok(upstream) => {
-                    known.insert(upstream.name.clone(), upstream);
+                    known.insert(upstream.name.clone(), Arc::new(upstream));
                 }
                 Err(why) => errors.push(format!("upstream.{name}: {why}")),
             }
@@ -124,8 +128,17 @@ where
             answer: config.server.max_answer_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
-        let (strict, knows) = (config.translate.strict, Arc::new(|_: &str, _: &str| None));
-        Ok(Self { known: Arc::new(known), home, instance, bounds, strict, knows })
+        let config::Translate { strict, max_image_bytes, .. } = config.translate;
+        Ok(Self {
+            known: Arc::new(known),
+            home,
+            instance,
+            bounds,
+            images: Images::new(&config.translate),
+            max_image_bytes,
+            strict,
+            knows: Arc::new(|_: &str, _: &str| None),
+        })
     }
 
     /// Translates with what is known of each model, by the names of its upstream and its own. Default: nothing is.
@@ -153,7 +166,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let permit = upstream.enter()?;
-        let exchange = Exchange::new(upstream, &mut head, &target, &self);
+        let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
         exchange.run(head, body, permit, &self.instance).await
     }
 }
@@ -183,6 +196,8 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Clone for Upst
             home: self.home.clone(),
             instance: self.instance.clone(),
             bounds: self.bounds,
+            images: self.images.clone(),
+            max_image_bytes: self.max_image_bytes,
             strict: self.strict,
             knows: self.knows.clone(),
         }

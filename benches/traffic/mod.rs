@@ -1,19 +1,15 @@
-//! What is measured: bodies of two sizes, streams of two dialects, and prose.
+//! What is measured: bodies of two sizes, and prose.
 
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use unigate::{
-    dialect::{Dialect, Operation, Reply, Wishes, openai::OPENAI},
+    dialect::{Dialect, Operation, openai::OPENAI},
     front::Front,
-    translate::{Flow, Pair},
 };
 
 /// The sizes of a body, in KiB: a question, and a conversation.
 pub(crate) const KB: [usize; 2] = [1, 32];
-
-/// Events of a stream, its end included.
-pub(crate) const EVENTS: usize = 200;
 
 /// Text that is not about code, of about so many bytes, with the quotes and line ends of real text.
 pub(crate) fn prose(bytes: usize) -> String {
@@ -70,64 +66,4 @@ pub(crate) fn asked<B: From<Bytes>>(kb: usize) -> Request<B> {
 
 pub(crate) fn value(body: &[u8]) -> Value {
     serde_json::from_slice(body).expect("JSON")
-}
-
-/// What an Ollama streams.
-pub(crate) fn lines() -> Vec<Bytes> {
-    let line = |at: usize| {
-        let word = ["The", " ferry", " left", ",\n", " \"quietly\""][at % 5];
-        let mut line = json!({ "model": "llama3.1:8b", "created_at": "2026-01-01T00:00:00.123456Z",
-            "message": { "role": "assistant", "content": word }, "done": false });
-        if at + 1 == EVENTS {
-            line["done"] = true.into();
-            line["done_reason"] = "stop".into();
-            line["prompt_eval_count"] = 26.into();
-            line["eval_count"] = EVENTS.into();
-        }
-        Bytes::from(format!("{line}\n"))
-    };
-    (0..EVENTS).map(line).collect()
-}
-
-/// What an OpenAI streams: words, a finish, usage, and the terminal.
-pub(crate) fn chunks() -> Vec<Bytes> {
-    let chunk = |choices: Value, usage: Value| {
-        let chunk = json!({ "id": "chatcmpl-abcdefghijklmnopqrstuvwxyz", "model": "gpt-4o-mini",
-            "object": "chat.completion.chunk", "created": 1_785_000_000,
-            "system_fingerprint": "fp_0123456789", "choices": choices, "usage": usage });
-        Bytes::from(format!("data: {chunk}\n\n"))
-    };
-    let choice = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]);
-    let word = |at: usize| {
-        let word = ["The", " ferry", " left", ",\n", " \"quietly\""][at % 5];
-        chunk(choice(json!({ "content": word }), Value::Null), Value::Null)
-    };
-    let mut events: Vec<Bytes> = (0..EVENTS - 3).map(word).collect();
-    events.push(chunk(choice(json!({}), "stop".into()), Value::Null));
-    let usage = json!({ "prompt_tokens": 26, "completion_tokens": 197, "total_tokens": 223 });
-    events.push(chunk(json!([]), usage));
-    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    events
-}
-
-pub(crate) fn flow(
-    client: &'static dyn Dialect,
-    upstream: &'static dyn Dialect,
-    strip_usage: bool,
-) -> Flow {
-    let pair = Pair { client, upstream, operation: Operation::Chat };
-    let id = "0123456789abcdef01234567".into();
-    let wishes = Wishes { usage: true, ..Wishes::default() };
-    let reply = Reply { wishes, ..Reply::new(id, 1_785_000_000_000, "auto".into()) };
-    pair.flow(&reply, strip_usage)
-}
-
-/// A line as an event, the plain way.
-pub(crate) fn naive(line: &[u8]) -> String {
-    let line = value(line);
-    let chunk = json!({ "id": "chatcmpl-0123456789abcdef01234567", "model": line["model"],
-        "object": "chat.completion.chunk", "created": 1_785_000_000,
-        "choices": [{ "index": 0, "delta": { "content": line["message"]["content"] },
-            "finish_reason": line["done_reason"] }] });
-    format!("data: {chunk}\n\n")
 }

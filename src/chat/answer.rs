@@ -126,7 +126,7 @@ pub struct Model {
     pub family: String,
     /// What it can do (`completion`, `tools`, `vision`, `embedding`, `thinking`); empty when not known.
     pub capabilities: Vec<String>,
-    /// Most tokens it can look at; 0 when not known.
+    /// Most tokens it looks at: as it is loaded, where it is, else as many as it can. 0 when not known.
     pub context: u64,
     /// Whether it runs elsewhere, behind the upstream that lists it.
     pub remote: bool,

@@ -37,6 +37,7 @@ impl Config {
         found.aliases();
         found.rules();
         found.cache();
+        found.translate();
         found.retry_and_log();
         found.problems
     }
@@ -301,6 +302,26 @@ impl Found<'_> {
             if cache.max_entry_bytes as u64 > cache.max_bytes {
                 let max = cache.max_bytes;
                 self.say(at.key("max_entry_bytes"), format!("is above cache.max_bytes, {max}"));
+            }
+        }
+    }
+
+    fn translate(&mut self) {
+        let translate = &self.config.translate;
+        let at = KeyPath::new("translate");
+        self.at_least_one(at.key("max_image_bytes"), translate.max_image_bytes as u64);
+        for (index, host) in translate.image_hosts.iter().enumerate() {
+            let name = host.strip_prefix("http://").unwrap_or(host);
+            let name = name.strip_prefix("*.").unwrap_or(name);
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+            if name.is_empty() || !name.bytes().all(plain) {
+                self.say(
+                    at.key("image_hosts").index(index),
+                    format!(
+                        "{host:?} is no host; write \"images.example.com\", \"*.example.com\" or \
+                         \"http://images.example.com\""
+                    ),
+                );
             }
         }
     }

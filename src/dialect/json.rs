@@ -6,7 +6,7 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{ser::Formatter, value::RawValue};
-use std::{borrow::Cow, fmt, io};
+use std::{borrow::Cow, fmt, io, marker::PhantomData};
 
 /// The fields of one object, with the path to it for error messages.
 ///
@@ -217,6 +217,48 @@ impl<'de> Deserialize<'de> for Count {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         let float = || raw.parse::<f64>().ok().filter(|value| *value >= 0.0).map(|v| v as u64);
         Ok(Self(raw.parse().ok().or_else(float)))
+    }
+}
+
+/// A list that nearly always has one item, which costs no allocation then.
+#[derive(Debug)]
+pub(crate) struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self { first: None, rest: Vec::new() }
+    }
+}
+
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Seen<T> {
+            type Value = Few<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut few = Few { first: seq.next_element()?, rest: Vec::new() };
+                while let Some(item) = seq.next_element()? {
+                    few.rest.push(item);
+                }
+                Ok(few)
+            }
+        }
+        deserializer.deserialize_seq(Seen(PhantomData))
     }
 }
 

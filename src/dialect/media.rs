@@ -19,6 +19,25 @@ pub(super) fn sniff(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// What the first bytes of a picture tell; `None` for what is no picture of a kind that models are shown.
+// Source: PNG 5.2, JPEG (ITU-T.81 B.1.1.3), GIF89a 17, RFC 9649 2.4 (WebP), and BITMAPFILEHEADER.
+pub(super) fn picture(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..]
+        | [0xff, 0xd8, 0xff, ..]
+        | [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..]
+        | [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..]
+        | [b'B', b'M', ..] => Some(sniff(bytes)),
+        _ => None,
+    }
+}
+
+/// A picture of these bytes; `None` for what is none. What they are called elsewhere does not count.
+#[cfg(feature = "gateway")]
+pub(crate) fn shown(bytes: &[u8]) -> Option<Media> {
+    Some(Media::here(picture(bytes)?, base64::encode(bytes)))
+}
+
 /// The type that a sender names, where it is one that some dialect can say; an empty name is a JPEG.
 pub(super) fn known(mime: &str) -> Option<&'static str> {
     Some(match mime {
@@ -33,9 +52,12 @@ pub(super) fn known(mime: &str) -> Option<&'static str> {
     })
 }
 
-/// What base64 of this type is; `None` where it is none, or empty.
+/// What base64 of this type is; `None` where it is none, or empty, or said to be a picture and is none.
+///
+/// A picture is of the type that its bytes tell: some upstreams refuse one that is called something else.
 pub(super) fn here(mime: &'static str, base64: &str) -> Option<Media> {
     let bytes = base64::decode(base64).filter(|bytes| !bytes.is_empty())?;
+    let mime = if mime.starts_with("image/") { picture(&bytes)? } else { mime };
     Some(Media::here(mime, base64::encode(&bytes)))
 }
 
@@ -56,5 +78,30 @@ pub(super) fn url(media: &Media) -> String {
     match &media.source {
         Source::Base64(base64) => format!("data:{};base64,{base64}", media.mime),
         Source::Url(url) => url.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_what_its_bytes_tell() {
+        let encoded = |bytes: &[u8]| base64::encode(bytes);
+        for (bytes, mime) in [
+            (&b"\x89PNG\r\n\x1a\n...."[..], "image/png"),
+            (b"\xff\xd8\xff\xe0", "image/jpeg"),
+            (b"GIF89a", "image/gif"),
+            (b"RIFF....WEBPVP8 ", "image/webp"),
+            (b"BM....", "image/bmp"),
+        ] {
+            assert_eq!(here("image/jpeg", &encoded(bytes)).unwrap().mime, mime);
+        }
+        for bytes in
+            [&b"<svg/>"[..], b"<html>", b"%PDF-1.7", b"RIFF....WAVEfmt ", b"\xff\xfb", b"G"]
+        {
+            assert_eq!(here("image/png", &encoded(bytes)), None, "{bytes:?}");
+        }
+        assert_eq!(here("application/pdf", &encoded(b"anything")).unwrap().mime, "application/pdf");
     }
 }

@@ -15,6 +15,10 @@ pub mod responses;
 mod time;
 mod tokens;
 
+pub(crate) use json::compact;
+#[cfg(feature = "gateway")]
+pub(crate) use media::shown;
+
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
@@ -160,17 +164,26 @@ pub struct Reply {
     pub model: Arc<str>,
     /// What the client wants to see of the answer's form.
     pub wishes: Wishes,
+    /// Whether the upstream's text is a function call, and to be told as one; see [`Written`].
+    pub calls_as_text: bool,
+    /// Which of several answers to one request this is, from 0; `None` where it is the only one. Only OpenAI's dialect
+    /// has several.
+    pub choice: Option<usize>,
 }
 
 impl Reply {
     /// For a client without wishes. `id`, `created_ms` and `model` as in the fields.
     pub fn new(id: Arc<str>, created_ms: u64, model: Arc<str>) -> Self {
-        Self { id, created_ms, model, wishes: Wishes::default() }
+        let wishes = Wishes::default();
+        Self { id, created_ms, model, wishes, calls_as_text: false, choice: None }
     }
 
     /// An id for a function call that the upstream gave none: unique, and the same for the same place.
     fn call_id(&self, index: usize) -> String {
-        format!("call_{}{index}", self.id)
+        match self.choice {
+            None | Some(0) => format!("call_{}{index}", self.id),
+            Some(choice) => format!("call_{}{choice}c{index}", self.id),
+        }
     }
 }
 
@@ -265,6 +278,11 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// An upstream's error, told in this dialect.
     fn write_error(&self, status: StatusCode, message: &str, code: Option<&str>) -> Bytes;
+
+    /// Whether an upstream of this dialect fetches a picture from its address by itself. Default: it does.
+    fn fetches(&self) -> bool {
+        true
+    }
 
     /// Reads a request into the common tongue.
     ///

@@ -139,6 +139,10 @@ impl Dialect for Ollama {
         json::bytes(&Failure { error: message, request_id: None })
     }
 
+    fn fetches(&self) -> bool {
+        false
+    }
+
     fn read_request(&self, operation: Operation, body: &[u8]) -> Result<chat::Request, Error> {
         read::request(operation, body)
     }

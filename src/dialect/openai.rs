@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+pub mod choices;
 mod models;
 mod read;
 mod replay;

@@ -1,6 +1,6 @@
 //! A stream on its way from the upstream to the client: translated, or passed on and watched.
 
-use super::{Pair, State};
+use super::{Pair, State, forced::Forced};
 use crate::{
     chat::Delta,
     dialect::{Framing, ReadAnswer, Reply, WriteAnswer},
@@ -18,11 +18,18 @@ pub struct Flow {
     pair: Pair,
     frames: Frames,
     reader: Box<dyn ReadAnswer>,
+    /// Where the text is a function call.
+    forced: Option<Forced>,
     way: Way,
     deltas: Vec<Delta>,
+    /// Where the next event is written; what has gone to the client is handed on, not copied.
+    room: BytesMut,
     state: State,
     now_ms: u64,
 }
+
+/// Bytes that are made ready for events at a time.
+const ROOM: usize = 4096;
 
 /// How bytes get to the client.
 #[derive(Debug)]
@@ -59,9 +66,11 @@ impl Flow {
                 Framing::Events => Frames::Events(Events::default()),
             },
             reader: pair.upstream.reader(pair.operation),
+            forced: (reply.calls_as_text && !pair.same()).then(Forced::default),
             pair,
             way,
             deltas: Vec::new(),
+            room: BytesMut::new(),
             state: State::default(),
             now_ms: reply.created_ms,
         }
@@ -70,6 +79,15 @@ impl Flow {
     /// What has been seen so far.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The error for a fault before anything was told to the client; `None` while there is none.
+    pub fn failure(&self, upstream: &Arc<str>) -> Option<Error> {
+        let (upstream, message) = (upstream.clone(), self.state.fault.clone()?);
+        Some(match &self.forced {
+            Some(forced) if forced.failed() => Error::NoCall { upstream, why: message },
+            _ => Error::Reported { upstream, message },
+        })
     }
 
     /// Takes what came and gives what goes to the client now, which may be nothing.
@@ -81,7 +99,7 @@ impl Flow {
             return Bytes::new();
         }
         self.now_ms = now_ms;
-        let mut out = BytesMut::new();
+        let mut out = self.room();
         // Where the bytes before those of this piece end in what is held.
         let mut passed = 0;
         if let Way::Strip { held, .. } = &mut self.way {
@@ -122,12 +140,25 @@ impl Flow {
         self.rest(bytes, out)
     }
 
+    /// Room for what this piece becomes: one allocation for many events, where there is anything to write.
+    fn room(&mut self) -> BytesMut {
+        let mut room = std::mem::take(&mut self.room);
+        if matches!(self.way, Way::Write(_)) && room.capacity() < ROOM / 4 {
+            room.reserve(ROOM);
+        }
+        room
+    }
+
     /// What goes to the client when this piece has been read.
     fn rest(&mut self, bytes: Bytes, mut out: BytesMut) -> Bytes {
         let inside = self.frames.inside();
         let over = self.over();
         match &mut self.way {
-            Way::Write(_) => out.freeze(),
+            Way::Write(_) => {
+                let written = out.split().freeze();
+                self.room = out;
+                written
+            }
             Way::Strip { held, carriage } => {
                 // Comments and blank lines need not wait for the next event.
                 if !inside && !over && !held.is_empty() {
@@ -237,6 +268,11 @@ impl Flow {
 
     fn apply(&mut self, out: &mut BytesMut) {
         let mut deltas = std::mem::take(&mut self.deltas);
+        if let Some(forced) = &mut self.forced {
+            let mut read = Vec::new();
+            deltas.drain(..).for_each(|delta| forced.read(delta, &mut read));
+            deltas = read;
+        }
         for delta in deltas.drain(..) {
             if self.over() {
                 break;

@@ -20,7 +20,7 @@ use http::{
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 
-impl<B> Exchange<'_, B>
+impl<B> Exchange<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
@@ -32,7 +32,7 @@ where
         permit: Permit,
     ) -> Result<Response<AnswerBody>, Error> {
         let (mut head, body) = response.into_parts();
-        let upstream = self.upstream;
+        let upstream = &*self.upstream;
         if head.status == StatusCode::LOOP_DETECTED && head.headers.contains_key("x-request-id") {
             return Err(Error::Loop { upstream: upstream.name.clone() });
         }
@@ -66,7 +66,8 @@ where
             let (bytes, state) =
                 pair.whole_as_stream(&upstream.name, &body, &self.reply, now_ms())?;
             self.learnt(state.usage);
-            return Ok(self.made(head, bytes, pair.client.framing().content_type()));
+            let kind = pair.client.framing().content_type();
+            return Ok(self.made(head, bytes, kind).map(|body| body.knowing(state)));
         }
         let mut flow = pair.flow(&self.reply, strip_usage);
         let (ready, rest) = self.peek(body, &mut flow).await?;
@@ -84,7 +85,8 @@ where
             rest,
             Watch::Flow(Box::new(flow)),
             upstream.name.clone(),
-            Some(self.record.clone()),
+            // What several choices come to is noted when all have ended.
+            self.reply.choice.is_none().then(|| self.record.clone()),
             permit,
         );
         Ok(Response::from_parts(head, answer.timed(upstream.idle, upstream.total, self.started)))
@@ -120,10 +122,10 @@ where
                     break;
                 }
             }
-            if let Some(message) = flow.state().fault.clone()
-                && !flow.state().meaningful
+            if !flow.state().meaningful
+                && let Some(error) = flow.failure(upstream)
             {
-                return Err(Error::Reported { upstream: upstream.clone(), message });
+                return Err(error);
             }
         }
         self.first_byte();
@@ -144,7 +146,7 @@ where
             let (bytes, state) = pair.answer(upstream, &whole, &self.reply, now_ms())?;
             self.first_byte();
             self.learnt(state.usage);
-            return Ok(self.made(head, bytes, "application/json"));
+            return Ok(self.made(head, bytes, "application/json").map(|body| body.knowing(state)));
         }
         // Most answers are one frame. It is looked at before it passes: an early end may still be tried again.
         let first = match body.frame().await {
@@ -267,14 +269,11 @@ where
         Error::Broken { upstream, why }
     }
 
-    /// What could not be told to this upstream is named, never dropped in silence.
+    /// The warning goes to the client and into the log.
     pub(super) fn warn(&self, headers: &mut HeaderMap) {
-        if self.dropped.is_empty() {
-            return self.record.warn(None);
-        }
-        let warning = format!("{} does not take: {}", self.upstream.name, self.dropped.join(", "));
-        self.record.warn(Some(warning.as_str().into()));
-        if let Ok(warning) = HeaderValue::try_from(warning) {
+        self.record.warn(self.warning.clone());
+        let warning = self.warning.as_deref().map(HeaderValue::try_from);
+        if let Some(Ok(warning)) = warning {
             headers.insert("x-unigate-warning", warning);
         }
     }
@@ -285,7 +284,7 @@ where
     }
 
     fn learnt(&self, usage: Usage) {
-        if usage.is_known() {
+        if usage.is_known() && self.reply.choice.is_none() {
             let _ = self.record.usage.set(usage);
         }
     }

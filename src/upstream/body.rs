@@ -1,11 +1,11 @@
 //! The body of an answer on its way from an upstream to the client: watched or translated, timed, never collected.
 
-use super::Permit;
+use super::{Permit, choices::Several};
 use crate::{
     dialect::Reply,
     error::Error,
     record::{Record, now_ms},
-    translate::{Flow, Pair},
+    translate::{Flow, Pair, State},
 };
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -34,6 +34,8 @@ pub struct AnswerBody {
     timer: Option<Timer>,
     upstream: Arc<str>,
     record: Option<Record>,
+    /// What is known of an answer that is whole in `ready`.
+    state: Option<State>,
     _permit: Permit,
 }
 
@@ -45,6 +47,8 @@ pub(super) enum Watch {
     Flow(Box<Flow>),
     /// An unstreamed answer that passes unchanged; read at its end, unless it grew beyond `room`.
     Whole { pair: Pair, reply: Reply, seen: Vec<Bytes>, room: usize },
+    /// Several streams that are told as one.
+    Several(Box<Several>),
 }
 
 /// Silence and duration, without touching a timer for every frame.
@@ -67,8 +71,32 @@ impl AnswerBody {
             timer: None,
             upstream,
             record: None,
+            state: None,
             _permit: None,
         }
+    }
+
+    pub(super) fn several(several: Several, upstream: Arc<str>) -> Self {
+        Self { watch: Watch::Several(Box::new(several)), ..Self::whole(Bytes::new(), upstream) }
+    }
+
+    /// The same, of an answer of which this is known.
+    pub(super) fn knowing(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// What has been seen of the answer, where it was looked at.
+    pub(super) fn state(&self) -> Option<&State> {
+        match &self.watch {
+            Watch::Flow(flow) => Some(flow.state()),
+            Watch::Nothing | Watch::Whole { .. } | Watch::Several(_) => self.state.as_ref(),
+        }
+    }
+
+    /// What is here already, taken out.
+    pub(super) fn take_ready(&mut self) -> Bytes {
+        std::mem::take(&mut self.ready)
     }
 
     pub(super) fn new(
@@ -79,7 +107,8 @@ impl AnswerBody {
         record: Option<Record>,
         permit: Permit,
     ) -> Self {
-        Self { ready, inner, watch, timer: None, upstream, record, _permit: permit }
+        let (timer, state) = (None, None);
+        Self { ready, inner, watch, timer, upstream, record, state, _permit: permit }
     }
 
     /// Gives up after `idle` without a frame, and at `total` after `started`.
@@ -117,7 +146,7 @@ impl AnswerBody {
         self.inner = None;
         let upstream = self.upstream.clone();
         match &mut self.watch {
-            Watch::Nothing => Bytes::new(),
+            Watch::Nothing | Watch::Several(_) => Bytes::new(),
             Watch::Flow(flow) => {
                 let tail = flow.end(&upstream, now_ms());
                 if let Some(fault) = flow.state().fault.clone() {
@@ -157,13 +186,15 @@ impl AnswerBody {
             // A finished stream cannot fail any more.
             Watch::Flow(flow) if flow.state().finished => Poll::Ready(None),
             Watch::Flow(flow) => Poll::Ready(Some(Ok(Frame::data(flow.fail(&error))))),
-            Watch::Nothing | Watch::Whole { .. } => Poll::Ready(Some(Err(Box::new(error)))),
+            Watch::Nothing | Watch::Whole { .. } | Watch::Several(_) => {
+                Poll::Ready(Some(Err(Box::new(error))))
+            }
         }
     }
 
     fn pass(&mut self, data: Bytes) -> Bytes {
         match &mut self.watch {
-            Watch::Nothing => data,
+            Watch::Nothing | Watch::Several(_) => data,
             Watch::Flow(flow) => {
                 let out = flow.feed(data, now_ms());
                 if flow.state().finished || flow.state().fault.is_some() {
@@ -196,6 +227,9 @@ impl Body for AnswerBody {
         let this = self.get_mut();
         if !this.ready.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.ready)))));
+        }
+        if let Watch::Several(several) = &mut this.watch {
+            return several.poll_data(cx).map(|data| data.map(|data| Ok(Frame::data(data))));
         }
         while let Some(inner) = &mut this.inner {
             match Pin::new(inner).poll_frame(cx) {
@@ -241,6 +275,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         self.ready.is_empty()
             && match (&self.inner, &self.watch) {
+                (None, Watch::Several(several)) => several.is_over(),
                 (None, _) => true,
                 (Some(inner), Watch::Nothing) => inner.is_end_stream(),
                 (Some(_), _) => false,
@@ -250,12 +285,12 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         let ready = self.ready.len() as u64;
         match (&self.inner, &self.watch) {
+            (_, Watch::Several(_)) | (Some(_), Watch::Flow(_)) => SizeHint::default(),
             (None, _) => SizeHint::with_exact(ready),
             (Some(inner), Watch::Nothing | Watch::Whole { .. }) => inner
                 .size_hint()
                 .exact()
                 .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(ready + rest)),
-            (Some(_), Watch::Flow(_)) => SizeHint::default(),
         }
     }
 }

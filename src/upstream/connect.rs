@@ -47,7 +47,7 @@ where
 }
 
 /// The system's trust roots, which is where a company puts its own; Mozilla's where the system has none.
-fn tls(secure: bool) -> ClientConfig {
+pub(super) fn tls(secure: bool) -> ClientConfig {
     static ROOTS: OnceLock<ClientConfig> = OnceLock::new();
     let versions = || {
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -1,12 +1,15 @@
 //! One request to one upstream: sent as this upstream takes it, answered as this client reads it.
 
-use super::{AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, upload::Upload};
+use super::{
+    AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, images::Images,
+    upload::Upload,
+};
 use crate::{
     dialect::{Operation, Reply, anthropic, ollama},
     error::Error,
-    front::{Ask, Front},
+    front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
-    translate::{Aim, Pair},
+    translate::{self, Aim, Pair},
 };
 use bytes::Bytes;
 use http::{
@@ -16,30 +19,32 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Body;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use unigate_layers::{body::Buffered, notes::Target};
 use uuid::Uuid;
 
 /// One request to one upstream.
-pub(super) struct Exchange<'a, B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
-    pub(super) upstream: &'a Upstream<B>,
+pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
+    pub(super) upstream: Arc<Upstream<B>>,
     pub(super) record: Record,
     pub(super) ask: Option<Ask>,
     pub(super) pair: Option<Pair>,
     pub(super) reply: Reply,
-    pub(super) dropped: Vec<&'static str>,
+    /// What the client is warned of, in one line; `None` where there is nothing.
+    pub(super) warning: Option<Arc<str>>,
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
+    images: Option<Images>,
     aim: Aim,
 }
 
-impl<'a, B> Exchange<'a, B>
+impl<B> Exchange<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
 {
     pub(super) fn new(
-        upstream: &'a Upstream<B>,
+        upstream: Arc<Upstream<B>>,
         head: &mut request::Parts,
         target: &Target,
         upstreams: &Upstreams<B>,
@@ -71,10 +76,21 @@ where
             quirks: upstream.quirks,
             model: known.unwrap_or_default(),
             strict: upstreams.strict,
+            max_image_bytes: upstreams.max_image_bytes,
             native: headers::native(&head.headers),
         };
-        let (bounds, started) = (upstreams.bounds, Instant::now());
-        Self { upstream, record, ask, pair, reply, dropped: Vec::new(), bounds, started, aim }
+        Self {
+            upstream,
+            record,
+            ask,
+            pair,
+            reply,
+            warning: None,
+            bounds: upstreams.bounds,
+            started: Instant::now(),
+            images: upstreams.images.clone(),
+            aim,
+        }
     }
 
     pub(super) async fn run(
@@ -84,19 +100,8 @@ where
         permit: Permit,
         via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let (body, strip_usage) = match self.outgoing(&mut head, body)? {
-            Outgoing::Send { body, strip_usage } => (body, strip_usage),
-            Outgoing::Answered(bytes) => return Ok(self.local(bytes)),
-            Outgoing::Estimated(bytes) => {
-                let mut response = self.local(bytes);
-                const WARNING: &str = "input_tokens is an estimate";
-                let warning = HeaderValue::from_static(WARNING);
-                response.headers_mut().insert("x-unigate-warning", warning);
-                self.record.warn(Some(WARNING.into()));
-                return Ok(response);
-            }
-        };
-        let upstream = self.upstream;
+        let sent = self.outgoing(&mut head, body).await?;
+        let upstream = &*self.upstream;
         headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
         let client = Front::of(&head.extensions).dialect.name();
         let spoken = self.pair.map_or(upstream.provider.dialect, |pair| pair.upstream).name();
@@ -108,6 +113,54 @@ where
         {
             head.headers.insert(name, key.clone());
         }
+        match sent {
+            Outgoing::Answered(bytes) => Ok(self.local(bytes)),
+            Outgoing::Estimated(bytes) => Ok(self.estimated(bytes)),
+            Outgoing::Send { mut body, strip_usage } => {
+                // What nothing had to change goes on as it came, compressed.
+                if let Some(encoded) = head.extensions.get::<Encoded>() {
+                    encoded.restore(&mut head.headers, &mut body);
+                }
+                self.send(head, body, strip_usage, permit).await
+            }
+            Outgoing::Several(bodies) => self.several(head, bodies, permit).await,
+        }
+    }
+
+    fn estimated(&self, bytes: Bytes) -> Response<AnswerBody> {
+        const WARNING: &str = "input_tokens is an estimate";
+        let mut response = self.local(bytes);
+        let warning = HeaderValue::from_static(WARNING);
+        response.headers_mut().insert("x-unigate-warning", warning);
+        self.record.warn(Some(WARNING.into()));
+        response
+    }
+
+    /// The same for one of several answers.
+    pub(super) fn choice(&self, choice: usize) -> Self {
+        Self {
+            upstream: self.upstream.clone(),
+            record: self.record.clone(),
+            ask: self.ask.clone(),
+            pair: self.pair,
+            reply: Reply { choice: Some(choice), ..self.reply.clone() },
+            warning: self.warning.clone(),
+            bounds: self.bounds,
+            started: self.started,
+            images: None,
+            aim: Aim::default(),
+        }
+    }
+
+    /// Sends what is suited to this upstream, and waits until its answer means something.
+    pub(super) async fn send(
+        &self,
+        head: request::Parts,
+        body: Buffered<B>,
+        strip_usage: bool,
+        permit: Permit,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let upstream = &*self.upstream;
         let mut request = Request::new(Upload::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
@@ -139,7 +192,7 @@ where
     }
 
     /// Path, content type and bytes as this upstream takes them.
-    fn outgoing(
+    async fn outgoing(
         &mut self,
         head: &mut request::Parts,
         body: Buffered<B>,
@@ -179,17 +232,58 @@ where
         {
             return Ok(Outgoing::Answered(answer));
         }
-        let translated = pair.request(&whole, &self.aim)?;
+        let (translated, more) = if pair.same() {
+            (pair.pass(&whole, &self.aim), Vec::new())
+        } else {
+            self.translated(pair, &whole).await?
+        };
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
-        self.dropped = translated.dropped;
+        self.reply.calls_as_text = translated.calls_as_text;
+        self.warning = self.worded(&translated);
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        head.headers.remove(http::header::CONTENT_ENCODING);
+        if !pair.same() {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+        }
+        if !more.is_empty() {
+            return Ok(Outgoing::Several([vec![translated.body], more].concat()));
+        }
         Ok(Outgoing::Send {
             body: Buffered::whole(translated.body),
             strip_usage: translated.strip_usage,
         })
+    }
+
+    /// What could not be told to this upstream, which is named and never dropped in silence, and what else there is.
+    fn worded(&self, translated: &translate::Outgoing) -> Option<Arc<str>> {
+        let dropped = translated.dropped.join(", ");
+        let dropped = (!dropped.is_empty())
+            .then(|| format!("{} does not take: {dropped}", self.upstream.name));
+        let all: Vec<String> =
+            dropped.into_iter().chain(translated.warnings.iter().cloned()).collect();
+        (!all.is_empty()).then(|| all.join("; ").into())
+    }
+
+    /// The request in the upstream's dialect, and once more for each further answer that the client wants.
+    async fn translated(
+        &self,
+        pair: Pair,
+        whole: &Bytes,
+    ) -> Result<(translate::Outgoing, Vec<Bytes>), Error> {
+        let mut request = pair.read_request(whole)?;
+        if let Some(images) = self.images.as_ref().filter(|_| !pair.upstream.fetches()) {
+            images.fill(&mut request, self.bounds.request).await?;
+        }
+        let count = request.choices;
+        if count <= 1 {
+            return Ok((pair.write(request, &self.aim)?, Vec::new()));
+        }
+        let first = pair.write(Pair::choice(&request, 0), &self.aim)?;
+        let more = 1..first.choices;
+        let more =
+            more.map(|choice| Ok(pair.write(Pair::choice(&request, choice), &self.aim)?.body));
+        Ok((first, more.collect::<Result<_, Error>>()?))
     }
 
     /// The upstream's own path: its prefix before the client's path, or before the translated one.
@@ -211,6 +305,8 @@ where
 enum Outgoing<B: Body<Data = Bytes>> {
     /// It goes upstream.
     Send { body: Buffered<B>, strip_usage: bool },
+    /// So many times, a choice of the answer each.
+    Several(Vec<Bytes>),
     /// It needs no upstream.
     Answered(Bytes),
     /// The upstream does not count tokens; this is about right.

@@ -11,7 +11,7 @@ use self::parts::{Parts, Web, answers, asked, stack};
 use crate::support::{Client, Script, Upstream};
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use std::fmt::Debug;
@@ -23,9 +23,10 @@ use unigate_layers::{body::Buffered, notes::Target};
 #[tokio::test]
 async fn with_nothing_left_out_everything_is_there() {
     let parts = Parts::new().await;
-    let client = answers(stack!(parts: log name access buffer ask cache rescue route local retry
+    let client =
+        answers(stack!(parts: log name access buffer decode ask cache rescue route local retry
         rewrite))
-    .await;
+        .await;
     let answer = client.post("/api/chat", &asked("alias", false)).await;
     for header in ["x-request-id", "x-unigate-route", "x-unigate-cache", "x-unigate-attempts"] {
         assert!(answer.headers.contains_key(header), "{header}");
@@ -42,8 +43,10 @@ async fn with_nothing_left_out_everything_is_there() {
 #[tokio::test]
 async fn without_log() {
     let parts = Parts::new().await;
-    let client =
-        answers(stack!(parts: name access buffer ask cache rescue route local retry rewrite)).await;
+    let client = answers(
+        stack!(parts: name access buffer decode ask cache rescue route local retry rewrite),
+    )
+    .await;
     assert!(client.get("/health").await.headers.contains_key("x-request-id"));
     assert!(parts.rows().is_empty());
 }
@@ -52,7 +55,8 @@ async fn without_log() {
 async fn without_name() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log access buffer ask cache rescue route local retry rewrite)).await;
+        answers(stack!(parts: log access buffer decode ask cache rescue route local retry rewrite))
+            .await;
     let answer = client.post("/v1/chat/completions", &asked("m", false)).await;
     assert!(!answer.headers.contains_key("x-request-id"));
     // Nobody says which dialect it is, so nothing is translated.
@@ -63,16 +67,34 @@ async fn without_name() {
 async fn without_access() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name buffer ask cache rescue route local retry rewrite)).await;
+        answers(stack!(parts: log name buffer decode ask cache rescue route local retry rewrite))
+            .await;
     let stranger = client.with("host", "evil.example");
     assert_eq!(stranger.post("/api/chat", &asked("m", false)).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn without_ask() {
+async fn without_decode() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer cache rescue route local retry rewrite)).await;
+        answers(stack!(parts: log name access buffer ask cache rescue route local retry rewrite))
+            .await;
+    // Nobody can read it, so it is what it looks like.
+    let answer =
+        client.with("content-encoding", "zstd").post("/api/chat", &asked("m", false)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let answer = client.with("content-encoding", "zstd");
+    let answer = answer.send(Method::POST, "/api/chat", &b"\x28\xb5\x2f\xfd"[..]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn without_ask() {
+    let parts = Parts::new().await;
+    let client = answers(
+        stack!(parts: log name access buffer decode cache rescue route local retry rewrite),
+    )
+    .await;
     // Nobody says which model is asked for, so none is written.
     client.post("/api/chat", &asked("alias", false)).await;
     assert_eq!(parts.seen_last()["model"], "alias");
@@ -82,7 +104,8 @@ async fn without_ask() {
 async fn without_cache() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer ask rescue route local retry rewrite)).await;
+        answers(stack!(parts: log name access buffer decode ask rescue route local retry rewrite))
+            .await;
     let before = parts.upstream.seen().len();
     for _ in 0..2 {
         let answer = client.post("/api/chat", &asked("m", false)).await;
@@ -120,7 +143,8 @@ async fn without_route_a_pinned_target_is_where_it_goes() {
 async fn without_route_and_without_a_target_it_goes_to_the_default_upstream() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer ask cache rescue local retry rewrite)).await;
+        answers(stack!(parts: log name access buffer decode ask cache rescue local retry rewrite))
+            .await;
     let answer = client.post("/api/chat", &asked("m", false)).await;
     assert_eq!(answer.header("x-unigate-upstream"), "ollama");
 }
@@ -129,7 +153,8 @@ async fn without_route_and_without_a_target_it_goes_to_the_default_upstream() {
 async fn without_local() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer ask cache rescue route retry rewrite)).await;
+        answers(stack!(parts: log name access buffer decode ask cache rescue route retry rewrite))
+            .await;
     // What the gateway would answer itself has nobody to answer it.
     assert_eq!(client.get("/health").await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
@@ -138,7 +163,8 @@ async fn without_local() {
 async fn without_retry() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer ask cache rescue route local rewrite)).await;
+        answers(stack!(parts: log name access buffer decode ask cache rescue route local rewrite))
+            .await;
     let before = parts.upstream.seen().len();
     let answer = client.post("/api/chat", &asked("failing", false)).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -150,7 +176,8 @@ async fn without_retry() {
 async fn without_rewrite() {
     let parts = Parts::new().await;
     let client =
-        answers(stack!(parts: log name access buffer ask cache rescue route local retry)).await;
+        answers(stack!(parts: log name access buffer decode ask cache rescue route local retry))
+            .await;
     // The leaf knows its addresses; the model stays as it came.
     client.post("/api/chat", &asked("alias", false)).await;
     assert_eq!(parts.seen_last()["model"], "alias");
@@ -218,6 +245,7 @@ async fn each_layer_stands_alone_over_the_leaf_and_is_clone_send_and_sync() {
     alone(stack!(parts: log buffer)).await;
     alone(stack!(parts: name buffer)).await;
     alone(stack!(parts: access buffer)).await;
+    alone(stack!(parts: buffer decode)).await;
     alone(stack!(parts: buffer ask)).await;
     alone(stack!(parts: buffer cache)).await;
     alone(stack!(parts: buffer rescue)).await;

@@ -70,7 +70,7 @@ async fn our_own_limit_goes_to_the_next_one_and_its_place_is_free_again_after_th
 }
 
 #[tokio::test]
-async fn failures_before_the_first_token_are_tried_again_in_every_form() {
+async fn golden_80_failures_before_the_first_token_are_tried_again_in_every_form() {
     let forms: [(&str, Script); 5] = [
         ("500", Script::error(500, &json!({ "error": "oops" }))),
         ("an error in the first line", Script::lines(&[json!({ "error": "boom" })])),
@@ -99,7 +99,7 @@ async fn failures_before_the_first_token_are_tried_again_in_every_form() {
 }
 
 #[tokio::test]
-async fn nothing_is_tried_again_after_the_first_token() {
+async fn golden_80_nothing_is_tried_again_after_the_first_token() {
     let (gateway, local, cloud) =
         pair(Upstream::always(&["m"], Script::chat(&["one"]).cut(1)).await).await;
     let answer = gateway.client().post("/v1/chat/completions", &ask(true)).await;

@@ -4,18 +4,24 @@
 
 mod anthropic;
 mod architecture;
+mod bad_input;
 mod cache;
+mod choices;
 mod cli;
 mod compose;
 mod config;
+mod decode;
 mod errors;
 mod fallback;
+mod forced;
+mod images;
 mod log;
 mod passthrough;
 mod responses;
 mod route;
 mod shutdown;
 mod streaming;
+mod strict;
 mod support;
 mod tls;
 mod translate;

@@ -182,6 +182,41 @@ async fn a_clients_key_stands_in_place_of_ours_where_the_upstream_says_so() {
 }
 
 #[tokio::test]
+async fn golden_13_what_a_client_signs_passes_where_its_key_may_travel() {
+    let upstream = Upstream::always(&["m"], Script::said("hi")).await;
+    let body = r#"{"model":"m","stream":false,"messages":[{"role":"user","content":"x"}]}"#;
+    for travels in [true, false] {
+        let mut config = config(&[("ollama", "ollama", &upstream)]);
+        config.upstream.get_mut("ollama").unwrap().forward_client_key = travels;
+        let gateway = Gateway::start(config).await;
+        // Source: ollama api/client.go, with OLLAMA_AUTH=1: the signature is over method, path and query.
+        let client = gateway.client().with("authorization", "AAAAC3Nz:c2lnbmF0dXJl");
+        let path = "/api/chat?ts=1785000000";
+        assert_eq!(client.send(Method::POST, path, body).await.status, 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.path, path);
+        let key = seen.headers.get("authorization").map(|key| key.to_str().unwrap());
+        assert_eq!(key, travels.then_some("AAAAC3Nz:c2lnbmF0dXJl"));
+    }
+}
+
+#[tokio::test]
+async fn golden_15_a_busy_ollama_is_told_as_it_says_it_and_when_to_come_again() {
+    // Source: ollama server/sched.go ErrMaxQueue, with its two spaces.
+    let words = "server busy, please try again.  maximum pending requests exceeded";
+    let busy = json!({ "error": words });
+    let upstream = Upstream::always(&["m"], Script::error(503, &busy)).await;
+    let gateway = Gateway::before(&upstream).await;
+    for stream in [true, false] {
+        let body = json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": "x" }] });
+        let answer = gateway.client().post("/api/chat", &body).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (503, busy.to_string()));
+        let after: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_knows_passes_with_its_query_to_the_default_upstream() {
     let upstream = Upstream::always(&["m"], Script::new("text/x-strange", "as it came")).await;
     let gateway = Gateway::before(&upstream).await;

@@ -216,3 +216,73 @@ async fn streams_tell_proxies_on_the_way_to_keep_their_hands_off() {
         assert_eq!(answer.header("cache-control"), "no-cache");
     }
 }
+
+#[tokio::test]
+async fn golden_11_minutes_before_the_first_byte_are_waited_for() {
+    for path in ["/api/chat", "/v1/chat/completions"] {
+        let go = Arc::new(Notify::new());
+        let mut script = Script::chat(&["at last"]);
+        script.steps.insert(0, Step::Wait(go.clone()));
+        let upstream = Upstream::always(&["m"], script).await;
+        let gateway = Gateway::before(&upstream).await;
+        let client = gateway.client();
+        let asking = tokio::spawn(async move { client.post(path, &ask("m", true)).await });
+        while upstream.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // The clock stands still while something blocks, and moves only as far as it is told to.
+        let (done, held) = std::sync::mpsc::sync_channel::<()>(1);
+        let hold = tokio::task::spawn_blocking(move || held.recv());
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(8 * 60)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!asking.is_finished(), "{path}");
+        go.notify_one();
+        let answer = asking.await.unwrap();
+        assert!(answer.whole && answer.text().contains("at last"), "{path}: {}", answer.text());
+        tokio::time::resume();
+        done.send(()).unwrap();
+        hold.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn golden_78_who_reads_slowly_slows_the_upstream_down() {
+    const MIB: usize = 1 << 20;
+    const STREAMS: usize = 8;
+    const EACH: usize = 64 * MIB;
+    let word = "x".repeat(MIB);
+    let line = json!({ "message": { "role": "assistant", "content": word }, "done": false });
+    let line = Bytes::from(format!("{line}\n"));
+    let play = move |seen: &crate::support::Seen| match seen.json()["model"] == "fast" {
+        true => Script::chat(&["hi"]),
+        false => {
+            let steps = vec![Step::Data(line.clone()); EACH / MIB];
+            Script { steps, ..Script::new("application/x-ndjson", "") }
+        }
+    };
+    let upstream = Upstream::start(&["slow", "fast"], play).await;
+    let gateway = Gateway::before(&upstream).await;
+    let client = gateway.client();
+    let mut slow = Vec::new();
+    for at in 0..STREAMS {
+        let path = ["/api/chat", "/v1/chat/completions"][at % 2];
+        let body = ask("slow", true).to_string();
+        slow.push(client.open(Method::POST, path, body).await);
+    }
+    let other = client.with("cache-control", "no-store");
+    // Nobody reads those. Others are served all the while; when nothing moves any more, this is what is held.
+    let (mut before, mut still) = (0, 0);
+    while still < 50 {
+        let answer = other.post("/api/chat", &ask("fast", true)).await;
+        assert_eq!(answer.lines().last().unwrap()["done"], true);
+        let now = upstream.sent() / MIB;
+        (before, still) = (now, if now == before { still + 1 } else { 0 });
+    }
+    let held = upstream.sent() / STREAMS;
+    assert!(held < EACH / 2, "{} MiB of each stream are on their way", held / MIB);
+    drop(slow);
+    upstream.cut_off(STREAMS).await;
+}

@@ -135,7 +135,10 @@ fn one(fields: &Fields<'_>) -> Option<Model> {
             .into_iter()
             .filter_map(json::text)
             .collect(),
-        context: details.and_then(|details| number(&details, "context_length")).unwrap_or(0),
+        // Source: ollama api/types.go ProcessModelResponse: beside the details, for a model that is loaded.
+        context: number(fields, "context_length")
+            .or_else(|| details.and_then(|details| number(&details, "context_length")))
+            .unwrap_or(0),
         remote: text(fields, "remote_host").is_some_and(|host| !host.is_empty()),
     })
 }

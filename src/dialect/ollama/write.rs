@@ -1,5 +1,8 @@
 //! Writes requests of the common tongue as Ollama requests.
 
+mod forced;
+
+use self::forced::{Forced, forced};
 use crate::{
     chat::{
         Call, Choice, Completion, Conversation, Effort, Format, Media, Message, Native, Number,
@@ -91,7 +94,7 @@ enum Depth {
     Level(&'static str),
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Said<'a> {
     role: &'a str,
     content: Cow<'a, str>,
@@ -134,8 +137,13 @@ enum Value<'a> {
 
 pub(super) fn request(request: &Request) -> Result<Written, Error> {
     let mut dropped = request.dropped.clone();
+    let mut calls_as_text = false;
     let (operation, body) = match &request.task {
-        Task::Chat(conversation) => (Operation::Chat, chat(request, conversation, &mut dropped)?),
+        Task::Chat(conversation) => {
+            let forced = forced(conversation)?;
+            calls_as_text = forced.is_some();
+            (Operation::Chat, chat(request, conversation, forced.as_ref(), &mut dropped)?)
+        }
         Task::Complete(completion) => (Operation::Generate, generate(request, completion)?),
         Task::Embed(embed) => {
             let embed = Embed {
@@ -149,37 +157,52 @@ pub(super) fn request(request: &Request) -> Result<Written, Error> {
             (Operation::Embed, json::bytes(&embed))
         }
     };
-    Ok(Written { operation, body, dropped, calls_as_text: false })
+    Ok(Written { operation, body, dropped, calls_as_text })
 }
 
 fn chat(
     request: &Request,
     conversation: &Conversation,
+    forced: Option<&Forced>,
     dropped: &mut Vec<&'static str>,
 ) -> Result<bytes::Bytes, Error> {
-    let offered = alike::offered(conversation);
-    let mut tools = offered.iter().copied().map(Offered::full).collect::<Vec<_>>();
-    match &conversation.tool_choice {
-        None | Some(Choice::Auto | Choice::Allowed { required: false, .. }) => {}
-        Some(Choice::None) => tools.clear(),
-        // Ollama cannot be made to call a function; the tools stay on offer.
-        Some(Choice::Required | Choice::Named(_) | Choice::Allowed { required: true, .. }) => {
-            dropped.push("tool_choice");
-        }
-    }
+    let offers = forced.is_none() && conversation.tool_choice != Some(Choice::None);
+    let offered = if offers { alike::offered(conversation) } else { Vec::new() };
+    let tools = offered.into_iter().map(Offered::full).collect::<Vec<_>>();
     if conversation.parallel_tools == Some(false) && !tools.is_empty() {
         dropped.push("parallel_tool_calls");
     }
-    let mut messages = Vec::with_capacity(conversation.messages.len());
+    let mut messages = Vec::with_capacity(conversation.messages.len() + 1);
     for (index, message) in conversation.messages.iter().enumerate() {
         messages.push(said(message, &conversation.messages[..index])?);
     }
-    Ok(json::bytes(&Chat {
-        model: &request.model,
-        messages,
-        tools,
-        common: common(request, conversation.format.as_ref(), conversation.think.as_ref()),
-    }))
+    let mut common = common(request, conversation.format.as_ref(), conversation.think.as_ref());
+    if let Some(forced) = forced {
+        instruct(&mut messages, &forced.words);
+        // An answer has one form, and the call is it; its text is none that anybody could look at token by token.
+        if common.format.replace(Shape::Schema(&forced.schema)).is_some() {
+            dropped.push("response_format");
+        }
+        if common.logprobs.take().is_some() {
+            common.top_logprobs = None;
+            dropped.push("logprobs");
+        }
+    }
+    Ok(json::bytes(&Chat { model: &request.model, messages, tools, common }))
+}
+
+/// Adds to the first system message, or begins with one.
+fn instruct<'a>(messages: &mut Vec<Said<'a>>, words: &'a str) {
+    match messages.iter_mut().find(|message| message.role == "system") {
+        Some(system) if !system.content.is_empty() => {
+            system.content = format!("{}\n\n{words}", system.content).into();
+        }
+        Some(system) => system.content = words.into(),
+        None => {
+            let content = words.into();
+            messages.insert(0, Said { role: "system", content, ..Said::default() });
+        }
+    }
 }
 
 fn generate(request: &Request, completion: &Completion) -> Result<bytes::Bytes, Error> {

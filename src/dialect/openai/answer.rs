@@ -4,7 +4,7 @@ use crate::{
     chat::{Answer, Delta, Finish, Number, Piece, Said, Token, Vector},
     dialect::{
         Operation, ReadAnswer, Unread, Usage, base64, failure,
-        json::{self, Count, Fields, Loose},
+        json::{self, Count, Few, Fields, Loose},
         tokens,
     },
 };
@@ -28,7 +28,7 @@ const MAX_CHOICES: usize = 128;
 #[serde(default)]
 struct Chunk<'a> {
     #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Few<Choice<'a>>>,
     usage: Option<Counts>,
     // Groq: its usage and its errors stand here.
     x_groq: Option<Groq<'a>>,
@@ -90,7 +90,7 @@ struct Words<'a> {
     reasoning: Loose<'a>,
     reasoning_content: Loose<'a>,
     refusal: Loose<'a>,
-    tool_calls: Option<Vec<Called<'a>>>,
+    tool_calls: Option<Few<Called<'a>>>,
     function_call: Option<Function<'a>>,
 }
 

@@ -4,8 +4,8 @@ mod message;
 
 use crate::{
     chat::{
-        Choice, Completion, Conversation, Effort, Embedding, Format, Native, Number, Raw, Request,
-        Sampling, Schema, Task, Think, Tool,
+        Choice, Completion, Conversation, Effort, Embedding, Format, Message, Native, Number, Raw,
+        Request, Sampling, Schema, Task, Think, Tool,
     },
     dialect::{
         Operation,
@@ -15,6 +15,7 @@ use crate::{
     error::Error,
 };
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 
 pub(super) fn request(operation: Operation, body: &[u8]) -> Result<Request, Error> {
     let body = String::from_utf8_lossy(body);
@@ -108,6 +109,7 @@ fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
         // Ollama would take this for "load the model". Source: ollama middleware/openai.go, the same words.
         return Err(Error::BadRequest("[] is too short - 'messages'".into()));
     }
+    paired(&messages)?;
     let mut tools = fields.objects("tools")?.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
     for function in fields.objects("functions")? {
         tools.push(alike::function(&function)?);
@@ -120,6 +122,20 @@ fn conversation(fields: &Fields<'_>) -> Result<Conversation, Error> {
         tool_choice: choice(fields)?,
         parallel_tools: fields.bool("parallel_tool_calls")?,
     })
+}
+
+/// A result answers a call before it. OpenAI refuses one that answers none, as does every upstream that pairs them by id.
+fn paired(messages: &[Message]) -> Result<(), Error> {
+    let mut made = HashSet::new();
+    for (index, message) in messages.iter().enumerate() {
+        if let Some(id) = message.call_id.as_deref().filter(|id| !made.contains(id)) {
+            return Err(Error::BadRequest(format!(
+                "messages[{index}].tool_call_id must be the id of a call before it, and no call has the id {id:?}"
+            )));
+        }
+        made.extend(message.calls.iter().filter_map(|call| call.id.as_deref()));
+    }
+    Ok(())
 }
 
 fn tool(fields: &Fields<'_>) -> Result<Tool, Error> {

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 /// An object whose fields are JSON already.
 #[derive(Default)]
-struct Object(Vec<(String, Raw)>);
+pub(super) struct Object(Vec<(String, Raw)>);
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -25,7 +25,7 @@ impl Serialize for Object {
 }
 
 impl Object {
-    fn put(&mut self, name: &str, value: impl Serialize) -> Option<()> {
+    pub(super) fn put(&mut self, name: &str, value: impl Serialize) -> Option<()> {
         let value = raw(&value)?;
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, slot)) => *slot = value,

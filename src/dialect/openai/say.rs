@@ -10,7 +10,7 @@ use crate::{
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Writes the events of `/v1/chat/completions` or `/v1/completions`.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Object<'a> {
 
 #[derive(Serialize)]
 struct Choice<'a> {
-    index: u32,
+    index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<Words<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,7 @@ struct Function<'a> {
 }
 
 #[derive(Clone, Copy, Serialize)]
-struct Counts {
+pub(super) struct Counts {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -219,7 +219,7 @@ impl Writer {
         });
         let logprobs = logprobs(self.operation, step.tokens, &mut self.offset);
         let choice = Choice {
-            index: 0,
+            index: self.reply.choice.unwrap_or(0),
             delta,
             message: None,
             text: (!chat).then_some(step.text.unwrap_or("")),
@@ -229,6 +229,13 @@ impl Writer {
         };
         let usage = self.reply.wishes.usage.then_some(None);
         self.event(&[choice], usage, out);
+    }
+
+    fn tail(&self, out: &mut BytesMut) {
+        if self.reply.wishes.usage {
+            self.event(&[], Some(Some(self.usage.into())), out);
+        }
+        out.put_slice(DONE);
     }
 
     fn call(&mut self, piece: &Piece, out: &mut BytesMut) {
@@ -241,10 +248,11 @@ impl Writer {
         // Said once: the Python client's accumulator would write an id or a name twice in a row.
         // Source: openai-python lib/streaming/_deltas.py.
         let first = !std::mem::replace(&mut self.called[piece.index], true);
-        let made = self.reply.call_id(piece.index);
+        let id = piece.id.as_deref().map(Cow::Borrowed);
+        let id = first.then(|| id.unwrap_or_else(|| self.reply.call_id(piece.index).into()));
         let call = Called {
             index: Some(piece.index),
-            id: first.then(|| piece.id.as_deref().unwrap_or(&made)),
+            id: id.as_deref(),
             r#type: first.then_some("function"),
             function: Function {
                 name: first.then(|| piece.name.as_deref().unwrap_or("")),
@@ -294,14 +302,21 @@ impl WriteAnswer for Writer {
                 if !self.finished {
                     self.finish(Finish::Other, out);
                 }
-                if self.reply.wishes.usage {
-                    self.event(&[], Some(Some(self.usage.into())), out);
+                // The end of one of several is the end of nothing else.
+                if self.reply.choice.is_none() {
+                    self.tail(out);
                 }
-                out.put_slice(DONE);
             }
         }
         Ok(())
     }
+}
+
+/// The end of a stream of several choices: the tokens of them all where they were asked for, and the terminal.
+pub(super) fn tail(operation: Operation, reply: &Reply, usage: Usage) -> Bytes {
+    let mut out = BytesMut::new();
+    Writer { usage, ..Writer::new(operation, reply.clone()) }.tail(&mut out);
+    out.freeze()
 }
 
 /// The terminal, exactly: the newest Node client compares it whole. Source: openai-node core/streaming.ts.
@@ -341,7 +356,7 @@ fn spoken(operation: Operation, said: &Said, reply: &Reply) -> Bytes {
     let silent = said.text.is_empty() && !said.calls.is_empty();
     let thinking = Some(&*said.thinking).filter(|text| !text.is_empty());
     let choice = Choice {
-        index: 0,
+        index: reply.choice.unwrap_or(0),
         delta: None,
         message: chat.then(|| Words {
             role: Some("assistant"),

@@ -97,12 +97,12 @@ fn golden_20_developers_are_the_system_and_parts_are_joined() {
 fn golden_21_pictures_become_bare_base64_in_order() {
     let body = with(
         r#"[{"role":"user","content":[{"type":"text","text":"see"},
-        {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw==","detail":"low"}},
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},
         {"type":"image_url","image_url":"data:image/jpeg;base64,/9j/"}]}]"#,
     );
     assert_eq!(
         to_chat(&body)["messages"],
-        json!([{"role":"user","content":"see","images":["iVBORw==","/9j/"]}])
+        json!([{"role":"user","content":"see","images":["iVBORw0KGgo=","/9j/"]}])
     );
 }
 
@@ -116,13 +116,73 @@ fn golden_22_and_23_only_whole_data_urls_are_pictures() {
     for url in ["https://x/y.png", "HTTP://x"] {
         assert!(not_chat(&image(url)).contains("image URLs are not currently supported"));
     }
-    let images = to_chat(&image("data:image/png;base64,iVBORw"))["messages"][0]["images"].clone();
-    assert_eq!(images, json!(["iVBORw=="]));
-    let images = to_chat(&image("data:image/png;base64,_-8"))["messages"][0]["images"].clone();
-    assert_eq!(images, json!(["/+8="]));
+    let images =
+        to_chat(&image("data:image/png;base64,iVBORw0KGgo"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["iVBORw0KGgo="]));
+    let images = to_chat(&image("data:image/png;base64,_9j_4A"))["messages"][0]["images"].clone();
+    assert_eq!(images, json!(["/9j/4A=="]));
     for url in ["data:image/png;base64,%%%", "data:image/png,abc", "file:///x", "é", ""] {
         assert!(not_chat(&image(url)).contains("messages[0].content[0].image_url"), "{url}");
     }
+}
+
+#[test]
+fn what_is_called_a_picture_and_is_none_is_refused_by_its_place() {
+    for bytes in ["PHN2Zy8+", "JVBERi0xLjc=", "aGVsbG8="] {
+        let body = with(&format!(
+            r#"[{{"role":"user","content":"a"}},{{"role":"user","content":[{{"type":"text","text":"b"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{bytes}"}}}}]}}]"#
+        ));
+        let error = not_chat(&body);
+        assert!(
+            error.contains("messages[1].content[1].image_url") && error.contains("PNG"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_that_is_too_large_is_refused_by_its_place() {
+    let picture = |length: usize| {
+        let mut bytes = b"\xff\xd8\xff".to_vec();
+        bytes.resize(length, 0);
+        let url = format!("data:image/jpeg;base64,{}", base64(&bytes));
+        with(&format!(
+            r#"[{{"role":"user","content":[{{"type":"text","text":"b"}},{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]"#
+        ))
+    };
+    let aim = Aim { max_image_bytes: 30, ..Aim::default() };
+    let request = |length| openai_front(Operation::Chat).request(&picture(length).into(), &aim);
+    assert!(request(30).is_ok());
+    let error = request(31).unwrap_err();
+    assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+    assert!(error.to_string().starts_with("messages[0].content[1]"), "{error}");
+}
+
+#[test]
+fn a_prompt_that_would_be_cut_is_warned_of() {
+    let warned = |context, more: &str| {
+        let text = "x".repeat(400);
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]{more}}}"#);
+        let model = Known { context, ..Known::default() };
+        let aim = Aim { model, ..Aim::default() };
+        openai_front(Operation::Chat).request(&body.into(), &aim).unwrap().warnings
+    };
+    let expected =
+        "the prompt has about 100 tokens, the model looks at 99: Ollama cuts the oldest messages";
+    assert_eq!(warned(99, ""), [expected]);
+    assert_eq!(warned(1000, r#","num_ctx":99"#), [expected]);
+    let none: [&str; 0] = [];
+    for (context, more) in
+        [(100, ""), (0, ""), (99, r#","truncate":false"#), (99, r#","options":{"num_ctx":100}"#)]
+    {
+        assert_eq!(warned(context, more), none, "{context} {more}");
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use ::base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(bytes)
 }
 
 #[test]
@@ -188,22 +248,130 @@ fn golden_28_a_schema_is_the_format() {
     }
 }
 
+const TWO_TOOLS: &str = r#""tools":[{"type":"function","function":{"name":"f","strict":true}},{"type":"function","function":{"name":"g"}}]"#;
+
+fn with_choice(more: &str) -> Result<(Value, Outgoing), Error> {
+    let body = Bytes::from(chat(&format!("{TWO_TOOLS},{more}")));
+    let out = openai_front(Operation::Chat).request(&body, &Aim::default())?;
+    Ok((serde_json::from_slice(&out.body).unwrap(), out))
+}
+
 #[test]
-fn golden_29_a_tool_choice_that_cannot_be_forced_is_named() {
-    let outgoing = |choice: &str| {
-        let tools = r#""tools":[{"type":"function","function":{"name":"f","strict":true}}]"#;
-        let body = chat(&format!("{tools},\"tool_choice\":{choice}"));
-        let out = openai_front(Operation::Chat).request(&Bytes::from(body), &Aim::default());
-        let out = out.unwrap();
-        (serde_json::from_slice::<Value>(&out.body).unwrap()["tools"].clone(), out.dropped)
-    };
-    let tools = json!([{"type":"function","function":
-        {"name":"f","parameters":{"type":"object","properties":{}}}}]);
-    assert_eq!(outgoing("\"none\""), (Value::Null, vec![]));
-    assert_eq!(outgoing("\"auto\""), (tools.clone(), vec![]));
-    assert_eq!(outgoing("\"required\""), (tools, vec!["tool_choice"]));
+fn golden_29_no_tools_for_none_and_all_for_auto() {
+    let (sent, out) = with_choice(r#""tool_choice":"none""#).unwrap();
+    assert_eq!((&sent["tools"], out.calls_as_text), (&Value::Null, false));
+    let (sent, out) = with_choice(r#""tool_choice":"auto""#).unwrap();
+    let shape = json!({"name":"f","parameters":{"type":"object","properties":{}}});
+    assert_eq!(sent["tools"][0], json!({"type":"function","function":shape}));
+    assert_eq!(
+        (sent["tools"][1]["function"]["name"].as_str(), out.calls_as_text),
+        (Some("g"), false)
+    );
+    assert!(out.dropped.is_empty());
     assert!(
         not_chat(&chat(r#""tools":[{"type":"custom","custom":{"name":"x"}}]"#)).contains("custom")
+    );
+}
+
+#[test]
+fn golden_29_a_call_that_must_be_is_the_form_of_the_answer() {
+    let named = r#"{"type":"function","function":{"name":"g"}}"#;
+    let allowed = r#"{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}}]}}"#;
+    for (choice, names) in [("\"required\"", &["f", "g"][..]), (named, &["g"]), (allowed, &["g"])] {
+        let (sent, out) = with_choice(&format!("\"tool_choice\":{choice}")).unwrap();
+        assert_eq!((&sent["tools"], out.calls_as_text), (&Value::Null, true), "{choice}");
+        let forms = sent["format"]["anyOf"].as_array().unwrap();
+        let found = forms.iter().map(|form| form["properties"]["name"]["const"].as_str().unwrap());
+        assert_eq!(found.collect::<Vec<_>>(), names, "{choice}");
+        assert_eq!(sent["messages"][0]["role"], "system");
+        for name in names {
+            let told = format!("{{\"name\":\"{name}\"");
+            assert!(sent["messages"][0]["content"].as_str().unwrap().contains(&told), "{choice}");
+        }
+        assert!(out.dropped.is_empty(), "{:?}", out.dropped);
+    }
+}
+
+#[test]
+fn a_call_that_must_be_wins_over_another_form_which_is_named() {
+    let more = r#""tool_choice":"required","response_format":{"type":"json_object"},"logprobs":true,"parallel_tool_calls":false"#;
+    let (sent, out) = with_choice(more).unwrap();
+    assert!(sent["format"]["anyOf"].is_array() && sent.get("logprobs").is_none());
+    assert_eq!(out.dropped, ["response_format", "logprobs"]);
+}
+
+#[test]
+fn what_is_to_be_called_is_told_in_the_first_system_message() {
+    let body = r#"{"model":"m","tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required","messages":[{"role":"user","content":"a"},{"role":"system","content":"Be brief."},{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"}]}"#;
+    let sent = sent(openai_front(Operation::Chat), body).unwrap();
+    let system = sent["messages"][1]["content"].as_str().unwrap();
+    assert!(system.starts_with("Be brief.\n\n") && system.contains("{\"name\":\"f\"}"));
+    assert_eq!(sent["messages"][2]["tool_calls"][0]["function"]["name"], "f");
+    assert_eq!(sent["messages"][3]["tool_name"], "f");
+}
+
+#[test]
+fn a_function_that_must_be_called_must_be_there() {
+    let named = r#""tool_choice":{"type":"function","function":{"name":"h"}}"#;
+    assert!(with_choice(named).unwrap_err().to_string().contains("\"h\""));
+    assert!(not_chat(&chat(r#""tool_choice":"required""#)).contains("tool_choice"));
+}
+
+#[test]
+fn a_text_that_had_to_be_a_call_is_told_as_one() {
+    let pair = openai_front(Operation::Chat);
+    let reply = Reply { calls_as_text: true, ..reply(false) };
+    let line = |text: &str, done: bool| {
+        let message = json!({"role":"assistant","content":text});
+        json!({"message":message,"done":done,"done_reason":"stop","eval_count":9})
+    };
+    let (first, last) = ("{ \"name\": \"f\", \"argu", "ments\": {\"b\": 1, \"a\": 2.50}}");
+    let stream = format!("{}\n{}\n{}\n", line(first, false), line(last, false), line("", true));
+    for size in [1, 7, stream.len()] {
+        let mut flow = pair.flow(&reply, false);
+        let mut out = Vec::new();
+        for piece in stream.as_bytes().chunks(size) {
+            out.extend_from_slice(&flow.feed(Bytes::copy_from_slice(piece), NOW));
+        }
+        out.extend_from_slice(&flow.end(&name(), NOW));
+        assert_eq!(flow.state().finish, Some(Finish::Tools));
+        let frames = frames(&String::from_utf8(out).unwrap());
+        let call = &frames[0]["choices"][0]["delta"]["tool_calls"][0];
+        assert_eq!(call["function"], json!({"name":"f","arguments":"{\"b\":1,\"a\":2.50}"}));
+        assert!(call["id"].as_str().unwrap().starts_with("call_"));
+        assert_eq!(frames[1]["choices"][0]["finish_reason"], "tool_calls");
+        assert_eq!((frames.len(), &frames[2]), (3, &json!("[DONE]")));
+    }
+    let whole = Bytes::from(line(&format!("{first}{last}"), true).to_string());
+    let (answer, _) = pair.answer(&name(), &whole, &reply, NOW).unwrap();
+    let choice = serde_json::from_slice::<Value>(&answer).unwrap()["choices"][0].clone();
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "f");
+    assert_eq!(
+        (&choice["message"]["content"], choice["finish_reason"].as_str()),
+        (&Value::Null, Some("tool_calls"))
+    );
+    let (stream, _) = pair.whole_as_stream(&name(), &whole, &reply, NOW).unwrap();
+    assert!(String::from_utf8_lossy(&stream).contains("\"tool_calls\""));
+}
+
+#[test]
+fn a_text_that_had_to_be_a_call_and_is_none_is_an_error() {
+    let pair = openai_front(Operation::Chat);
+    let reply = Reply { calls_as_text: true, ..reply(false) };
+    let said = r#"{"message":{"content":"No."},"done":true,"done_reason":"stop"}"#;
+    let error = pair.answer(&name(), &said.into(), &reply, NOW).unwrap_err();
+    assert_eq!((error.status(), error.code()), (StatusCode::BAD_GATEWAY, "no_function_call"));
+    let mut flow = pair.flow(&reply, false);
+    let out = flow.feed(format!("{said}\n").into(), NOW);
+    assert!(frames(&String::from_utf8_lossy(&out))[0]["error"]["message"].is_string());
+    assert!(!flow.state().meaningful, "another attempt may still be made");
+    assert_eq!(flow.failure(&name()).unwrap().status(), StatusCode::BAD_GATEWAY);
+    let cut = r#"{"message":{"content":"{\"name\":"},"done":true,"done_reason":"length"}"#;
+    let (answer, _) = pair.answer(&name(), &cut.into(), &reply, NOW).unwrap();
+    let choice = serde_json::from_slice::<Value>(&answer).unwrap()["choices"][0].clone();
+    assert_eq!(
+        (choice["finish_reason"].as_str(), choice["message"]["content"].as_str()),
+        (Some("length"), Some(""))
     );
 }
 

@@ -186,3 +186,19 @@ async fn all_differ(gateway: &Gateway, path: &str, differences: &[Value]) {
     }
     assert_eq!(status(&post(&client, path, &ask(path, false)).await), "HIT");
 }
+
+#[tokio::test]
+async fn what_is_said_in_headers_to_the_model_matters() {
+    let upstream = Upstream::start(&["m"], says("hi")).await;
+    let gateway = Gateway::before(&upstream).await;
+    let path = "/v1/chat/completions";
+    for (context, expected) in [("2048", "MISS"), ("2048", "HIT"), ("4096", "MISS")] {
+        let client = gateway.client().with("x-unigate-num-ctx", context);
+        let client = client.with("x-unigate-keep-alive", "10m");
+        let answer = post(&client, path, &ask(path, false)).await;
+        settle().await;
+        assert_eq!(status(&answer), expected, "{context}");
+    }
+    let sent = upstream.seen()[1].json();
+    assert_eq!((&sent["options"]["num_ctx"], &sent["keep_alive"]), (&json!(4096), &json!("10m")));
+}

@@ -19,7 +19,7 @@ use unigate::{
     catalog::Catalog,
     config::Config,
     discovery::Discovery,
-    front::{AskLayer, Errors, NameLayer},
+    front::{AskLayer, DecodeLayer, Errors, NameLayer},
     gateway::{self, Resources},
     listen::{self, Limits},
     local::LocalLayer,
@@ -121,6 +121,10 @@ impl Parts {
 
     pub(super) fn buffer(&self) -> BufferLayer {
         BufferLayer::new(1 << 20)
+    }
+
+    pub(super) fn decode(&self) -> DecodeLayer {
+        DecodeLayer::new(1 << 20)
     }
 
     pub(super) fn ask(&self) -> AskLayer {

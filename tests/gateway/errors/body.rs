@@ -74,7 +74,7 @@ async fn what_cannot_be_translated_is_refused_by_its_name_and_never_dropped() {
     let gateway = Gateway::before(&upstream).await;
     let path = "/v1/chat/completions";
     let wrong = [
-        (json!({ "n": 2 }), "n"),
+        (json!({ "n": 9 }), "n"),
         (json!({ "messages": [] }), "messages"),
         (json!({ "messages": "hello" }), "messages"),
         (json!({ "messages": null }), "messages"),

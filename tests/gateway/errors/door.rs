@@ -91,7 +91,7 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read() {
 }
 
 #[tokio::test]
-async fn a_wrong_or_missing_key_is_401_for_openai_and_403_for_ollama() {
+async fn golden_14_a_wrong_or_missing_key_is_401_for_openai_and_403_for_ollama() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = ollama().await;
     let mut config = config(&[("ollama", "ollama", &upstream)]);

@@ -190,6 +190,7 @@ pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: watch::Receiver<usize>,
+    sent: Arc<AtomicUsize>,
     makings: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -207,22 +208,26 @@ impl Upstream {
         let (play, log): (Arc<Play>, _) = (Arc::new(play), seen.clone());
         let makings = Arc::new(AtomicUsize::new(0));
         let made = makings.clone();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sending = sent.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (play, log, leave) = (play.clone(), log.clone(), leave.clone());
-                let made = made.clone();
+                let (made, sending) = (made.clone(), sending.clone());
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
                         let digest = made.load(Ordering::SeqCst);
-                        answer(request, models, digest, play.clone(), log.clone(), leave.clone())
+                        let (play, log) = (play.clone(), log.clone());
+                        let (leave, sent) = (leave.clone(), sending.clone());
+                        answer(request, models, digest, play, log, Sending { leave, sent })
                     });
                     let server = hyper::server::conn::http1::Builder::new();
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Self { addr, seen, left, makings, task }
+        Self { addr, seen, left, sent, makings, task }
     }
 
     /// One that answers everything the same.
@@ -252,6 +257,11 @@ impl Upstream {
         self.seen.lock().unwrap().clone()
     }
 
+    /// Bytes of answers that have been handed to connections so far.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     /// Waits until `count` answers were cut off by whoever asked.
     pub(crate) async fn cut_off(&self, count: usize) {
         self.left.clone().wait_for(|left| *left >= count).await.unwrap();
@@ -270,7 +280,7 @@ async fn answer(
     making: usize,
     play: Arc<Play>,
     log: Arc<Mutex<Vec<Seen>>>,
-    leave: watch::Sender<usize>,
+    sending: Sending,
 ) -> Result<Response<Played>, io::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().unwrap().to_string();
@@ -311,15 +321,23 @@ async fn answer(
     for (name, value) in &script.headers {
         response = response.header(*name, value);
     }
+    let Sending { leave, sent } = sending;
     Ok(response
-        .body(Played { steps: script.steps.into(), leave: Some(leave), waiting: None })
+        .body(Played { steps: script.steps.into(), leave: Some(leave), sent, waiting: None })
         .unwrap())
+}
+
+/// What an answer tells of itself while it is sent.
+struct Sending {
+    leave: watch::Sender<usize>,
+    sent: Arc<AtomicUsize>,
 }
 
 /// A body that plays its steps; whoever drops it before its end has left.
 struct Played {
     steps: VecDeque<Step>,
     leave: Option<watch::Sender<usize>>,
+    sent: Arc<AtomicUsize>,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -338,7 +356,10 @@ impl http_body::Body for Played {
             }
             match self.steps.pop_front() {
                 Some(Step::Data(data)) if data.is_empty() => {}
-                Some(Step::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(Step::Data(data)) => {
+                    self.sent.fetch_add(data.len(), Ordering::SeqCst);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
                 Some(Step::Wait(notify)) => {
                     self.waiting = Some(Box::pin(async move { notify.notified().await }));
                 }

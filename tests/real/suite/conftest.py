@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config, items):
     """
     last = ["test_breaking.py", "test_leaving.py"]
     items.sort(key=lambda item: last.index(item.path.name) if item.path.name in last else -1)
-    if "GATEWAY_URL" in os.environ:
+    if "DIALECTS_URL" in os.environ:
         return
     left_out = [item for item in items if "gateway" in item.keywords]
     config.hook.pytest_deselected(items=left_out)
@@ -109,18 +109,18 @@ class Watch:
         """Exactly `count` rows, in order; waits for the writer, and then for one row too many."""
         rows = wait_for(lambda: self._enough(count), f"{count} rows in {self.path.name}")
         time.sleep(0.3)
-        rows = self._new()
+        rows = self.new()
         assert len(rows) == count, f"{len(rows)} rows for {count} requests: {rows}"
         return rows
 
     def row(self):
         return self.rows(1)[0]
 
-    def _new(self):
+    def new(self):
         return self._query("SELECT * FROM request_logs WHERE rowid > ? ORDER BY rowid", self.begin)
 
     def _enough(self, count):
-        rows = self._new()
+        rows = self.new()
         return rows if len(rows) >= count else None
 
 
@@ -135,7 +135,7 @@ def wait_for(look, what, seconds=10.0):
         time.sleep(0.05)
 
 
-DIRECT = Front("ollama", os.environ["OLLAMA_URL"])
+DIRECT = Front("ollama", os.environ.get("OLLAMA_URL", ""))
 GATEWAY = Front("gateway", os.environ.get("GATEWAY_URL", ""), os.environ.get("GATEWAY_DB"))
 CROSSED = Front("crossed", os.environ.get("CROSSED_URL", ""), os.environ.get("CROSSED_DB"))
 FRONTS = [GATEWAY, CROSSED] if GATEWAY.url else [DIRECT]

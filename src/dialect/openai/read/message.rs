@@ -99,7 +99,9 @@ fn image(part: &Fields<'_>) -> Result<Media, Error> {
         let mime = media::known(mime).filter(|mime| mime.starts_with("image/"))?;
         media::here(mime, data)
     });
-    known.ok_or_else(|| part.wrong("image_url", "a data: URL with an image in base64"))
+    known.ok_or_else(|| {
+        part.wrong("image_url", "a data: URL with a PNG, JPEG, GIF, WebP or BMP in base64")
+    })
 }
 
 fn audio(part: &Fields<'_>) -> Result<Media, Error> {

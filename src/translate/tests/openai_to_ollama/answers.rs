@@ -144,6 +144,18 @@ fn golden_40_an_unknown_model_is_said_as_openai_says_it() {
 }
 
 #[test]
+fn golden_41_a_probability_has_every_key_that_openais_has() {
+    let line =
+        r#"{"message":{"content":"Hi"},"logprobs":[{"token":"Hi","logprob":-0.50}],"done":true}"#;
+    let told = json!({"content":[{"token":"Hi","logprob":-0.50,"bytes":null,"top_logprobs":[]}],
+        "refusal":null});
+    let (frames, _) = stream(false, line);
+    assert_eq!(frames[0]["choices"][0]["logprobs"], told);
+    let (value, _) = whole(Operation::Chat, line).unwrap();
+    assert_eq!(value["choices"][0]["logprobs"], told);
+}
+
+#[test]
 fn golden_42_all_chunks_have_one_id_and_one_time() {
     let (frames, _) = stream(true, HI);
     for frame in &frames[..3] {
