@@ -347,6 +347,7 @@ fn the_responses_api_passes_to_who_speaks_it() {
         let provider = Provider::named(name).unwrap();
         let dialect = provider.speaks(&RESPONSES, Operation::Chat, chat);
         assert_eq!(dialect.name(), spoken, "{name}");
-        assert_eq!(provider.speaks(&OPENAI, Operation::Chat, None).name(), provider.dialect.name());
+        let others = provider.speaks(&OPENAI, Operation::Chat, Some(&RESPONSES));
+        assert_eq!(others.name(), provider.dialect.name());
     }
 }

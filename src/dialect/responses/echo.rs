@@ -1,7 +1,7 @@
 //! What an answer repeats of its request: the settings that it was made with.
 
 use super::object::Object;
-use crate::dialect::json::Fields;
+use crate::dialect::json::{self, Fields};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -22,9 +22,7 @@ fn written(fields: &Fields<'_>) -> String {
     let mut echo = Object::default();
     let mut put = |name: &'static str, absent: &str| {
         let absent = serde_json::from_str::<&RawValue>(absent).ok();
-        let value = fields.raw(name).or(absent);
-        // The whole text is on one line, whatever the client wrote.
-        echo.put(name, value);
+        echo.put(name, fields.raw(name).or(absent));
     };
     // Source: openai-python types/responses/response.py; openresponses.org for the penalties, which no request names.
     put("background", "false");
@@ -51,8 +49,9 @@ fn written(fields: &Fields<'_>) -> String {
     echo.put("service_tier", "default");
     echo.put("store", false);
     let mut out = Vec::new();
-    crate::dialect::json::write(&mut out, &echo);
-    String::from_utf8(out).unwrap_or_default()
+    json::write(&mut out, &echo);
+    // An event is on one line, whatever the client wrote.
+    String::from_utf8(out).map(|echo| json::compact(&echo)).unwrap_or_default()
 }
 
 /// The form of the text, which is always said.

@@ -115,7 +115,10 @@ impl Item {
         match &self.kind {
             Kind::Reasoning { summary, seal } => {
                 map.serialize_entry("type", "reasoning")?;
-                map.serialize_entry("status", &self.status)?;
+                // The API itself leaves it out.
+                if self.status == Status::Incomplete {
+                    map.serialize_entry("status", &self.status)?;
+                }
                 let shown = !begun && !summary.is_empty();
                 let summary = shown.then(|| Part::Summary(summary));
                 map.serialize_entry("summary", &summary.as_slice())?;

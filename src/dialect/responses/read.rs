@@ -30,7 +30,7 @@ pub(super) fn request(body: &[u8]) -> Result<Request, Error> {
         stream: fields.bool("stream")?.unwrap_or(false),
         task,
         sampling: sampling(&fields)?,
-        native: Native::default(),
+        native: defaults(&fields),
         choices: 1,
         user: match fields.string("safety_identifier")? {
             None => fields.string("user")?,
@@ -93,7 +93,12 @@ const WEB_SEARCH: &str = "web_search";
 /// A tool; `None` for a search of the web.
 fn tool(fields: &Fields<'_>) -> Result<Option<Tool>, Error> {
     match fields.string("type")?.as_deref() {
-        None | Some("function") => alike::function(fields).map(Some),
+        None | Some("function") => {
+            let tool = alike::function(fields)?;
+            // Here it has to be said; elsewhere it is the default.
+            let strict = tool.strict.filter(|strict| strict.get() != "false");
+            Ok(Some(Tool { strict, ..tool }))
+        }
         // `web_search`, `web_search_preview`, and each with a date behind it. Codex offers it without being told to.
         Some(kind) if kind.starts_with(WEB_SEARCH) => Ok(None),
         Some(kind) => Err(no_function(&fields.path("type"), kind)),
@@ -175,11 +180,9 @@ fn think(reasoning: &Fields<'_>) -> Result<Option<Think>, Error> {
 }
 
 fn sampling(fields: &Fields<'_>) -> Result<Sampling, Error> {
-    // OpenAI's own defaults, said aloud because Ollama's differ.
-    let one = |number: Option<Number>| number.or_else(|| Number::literal("1.0"));
     Ok(Sampling {
-        temperature: one(fields.number("temperature")?),
-        top_p: one(fields.number("top_p")?),
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("top_p")?,
         max_tokens: match fields.number("max_output_tokens")? {
             Some(limit) if limit.value() < 1.0 || limit.value().fract() != 0.0 => {
                 return Err(fields.wrong("max_output_tokens", "a whole number, at least 1"));
@@ -189,6 +192,16 @@ fn sampling(fields: &Fields<'_>) -> Result<Sampling, Error> {
         logprobs: logprobs(fields)?,
         ..Sampling::default()
     })
+}
+
+/// OpenAI's own defaults where the client says nothing, said aloud to an Ollama alone: its own are others.
+fn defaults(fields: &Fields<'_>) -> Native {
+    let absent = ["temperature", "top_p"].into_iter().filter(|name| !fields.has(name));
+    let one = absent.filter_map(|name| {
+        let one = Number::literal("1.0")?;
+        Some((name.to_owned(), one.as_raw().to_owned()))
+    });
+    Native { options: one.collect(), ..Native::default() }
 }
 
 /// They are asked for by name, or by a number of others at each place.
