@@ -6,7 +6,7 @@ use crate::{
     error::Error,
 };
 use serde::Serialize;
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 #[derive(Serialize)]
 pub(super) struct Said<'a> {
@@ -70,11 +70,14 @@ struct Function<'a> {
 /// A call that waits for its result.
 struct Open<'a> {
     id: String,
+    /// Whether the client gave it that id.
+    given: bool,
     name: &'a str,
 }
 
 pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>>, Error> {
     let mut open = Vec::new();
+    let mut known = BTreeSet::new();
     messages
         .iter()
         .enumerate()
@@ -84,15 +87,21 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
             if message.role != "tool" {
                 open = tool_calls
                     .iter()
-                    .map(|call| Open { id: call.id.clone(), name: call.function.name })
+                    .zip(&message.calls)
+                    .map(|(call, said)| Open {
+                        id: call.id.clone(),
+                        given: said.id.is_some(),
+                        name: call.function.name,
+                    })
                     .collect();
+                known.extend(tool_calls.iter().map(|call| call.id.clone()));
             }
             Ok(Said {
                 role: &message.role,
                 content: content(message),
                 // Who understands the other extras shows its own reasoning again; OpenAI refuses it.
                 reasoning: message.thinking.as_deref().filter(|_| quirks.sampling_extras),
-                tool_call_id: answered(message, &mut open)?,
+                tool_call_id: answered(message, &mut open, &known)?,
                 tool_calls,
             })
         })
@@ -142,20 +151,26 @@ fn called(index: usize, message: &Message) -> Vec<Called<'_>> {
         .collect()
 }
 
-/// The id of the call that a tool's message answers.
-fn answered(message: &Message, open: &mut Vec<Open<'_>>) -> Result<Option<String>, Error> {
+/// The id of the call that a tool's message answers: by its id; else by the function's name, or in order, where the
+/// call had no id of its own.
+fn answered(
+    message: &Message,
+    open: &mut Vec<Open<'_>>,
+    known: &BTreeSet<String>,
+) -> Result<Option<String>, Error> {
     if message.role != "tool" {
         return Ok(None);
     }
-    if let Some(id) = &message.call_id {
+    if let Some(id) = message.call_id.as_ref().filter(|id| known.contains(*id)) {
         open.retain(|call| call.id != *id);
         return Ok(Some(id.clone()));
     }
     // Source: ollama docs/capabilities/tool-calling.mdx: results come with the function's name, or in order.
-    let at = match &message.tool_name {
-        Some(name) => open.iter().position(|call| call.name == name),
-        None => (!open.is_empty()).then_some(0),
-    };
+    let named = |call: &Open<'_>| message.tool_name.as_deref().is_none_or(|name| call.name == name);
+    let at = open.iter().position(|call| {
+        let waits = message.call_id.is_none() || !call.given;
+        waits && named(call)
+    });
     match at {
         Some(at) => Ok(Some(open.remove(at).id)),
         None => Err(Error::BadRequest("tool message without matching tool call".into())),
