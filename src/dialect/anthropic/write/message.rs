@@ -171,14 +171,16 @@ impl<'a> Turns<'a> {
         Ok(Block::ToolUse { id, name: &call.name, input })
     }
 
-    /// The id of the call that a tool's message answers: by its id, by the function's name, or in order.
+    /// The id of the call that a tool's message answers: by its id; else by the function's name, or in order, where
+    /// the call had no id of its own.
     fn answered(&mut self, message: &Message) -> Result<String, Error> {
         let given = message.call_id.as_deref().filter(|id| !id.is_empty());
-        let at = match (given, &message.tool_name) {
-            (Some(id), _) => self.open.iter().position(|call| call.id == Some(id)),
-            (None, Some(name)) => self.open.iter().position(|call| call.name == name),
-            (None, None) => (!self.open.is_empty()).then_some(0),
+        let name = message.tool_name.as_deref();
+        let same = |call: &Open<'_>| given.is_some() && call.id == given;
+        let waits = |call: &Open<'_>| {
+            (given.is_none() || call.id.is_none()) && name.is_none_or(|name| call.name == name)
         };
+        let at = self.open.iter().position(same).or_else(|| self.open.iter().position(waits));
         match at {
             Some(at) => Ok(self.open.remove(at).written),
             None => Err(Error::BadRequest("tool message without matching tool call".into())),

@@ -122,8 +122,9 @@ fn pictures_and_documents_are_blocks_and_sound_is_refused() {
         ),
         json!({"type":"document","title":"a.txt","source":{"type":"text","media_type":"text/plain","data":"hi"}})
     );
-    let sound =
-        content(r#"{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}"#);
+    let sound = content(
+        r#"{"type":"input_audio","input_audio":{"data":"UklGRgAAAABXQVZF","format":"wav"}}"#,
+    );
     assert!(refused(before(&OPENAI), &sound).contains("audio/wav"));
 }
 

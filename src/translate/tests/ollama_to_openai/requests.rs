@@ -241,6 +241,21 @@ fn texts_to_embed_are_asked_for_as_numbers() {
 }
 
 #[test]
+fn a_result_whose_id_no_call_has_finds_one_without_an_id_or_is_refused() {
+    let ask = |call: &str| {
+        format!(
+            r#"{{"model":"m","messages":[{{"role":"assistant","tool_calls":[{{{call}"function":
+            {{"name":"f","arguments":{{}}}}}}]}},{{"role":"tool","tool_call_id":"x","content":"1"}}]}}"#
+        )
+    };
+    let value = to_chat(&ask(""));
+    let id = &value["messages"][0]["tool_calls"][0]["id"];
+    assert_eq!(&value["messages"][1]["tool_call_id"], id);
+    let error = refused(ollama_front(Operation::Chat), &ask(r#""id":"y","#));
+    assert!(error.contains("tool message without matching tool call"), "{error}");
+}
+
+#[test]
 fn a_role_that_openai_does_not_know_is_refused_by_name() {
     let body = r#"{"model":"m","messages":[{"role":"control","content":"x"}]}"#;
     let error = refused(ollama_front(Operation::Chat), body);
