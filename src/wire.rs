@@ -51,6 +51,8 @@ struct Pending {
     data: Option<Bytes>,
     bare: Option<Bytes>,
     error: bool,
+    /// Whether any of its lines has come.
+    begun: bool,
 }
 
 // === impl Lines ===
@@ -131,7 +133,7 @@ impl Events {
 
     /// Whether the stream stands inside an event.
     pub fn inside(&self) -> bool {
-        !self.cutter.carry.is_empty() || self.event.data.is_some() || self.event.bare.is_some()
+        !self.cutter.carry.is_empty() || self.event.begun
     }
 
     // Source: WHATWG HTML, server-sent events, "interpreting an event stream".
@@ -150,6 +152,7 @@ impl Events {
             }
             None => (&line[..], Bytes::new()),
         };
+        self.event.begun |= !name.is_empty();
         match name {
             b"data" => append(&mut self.event.data, value),
             b"event" => {
@@ -191,7 +194,7 @@ impl Event {
 
 impl Pending {
     fn take(&mut self) -> Option<Event> {
-        let Self { data, bare, error } = std::mem::take(self);
+        let Self { data, bare, error, .. } = std::mem::take(self);
         match (data, bare) {
             (_, Some(data)) => Some(Event { data, error: true, bare: true }),
             (Some(data), None) if !data.is_empty() => Some(Event { data, error, bare: false }),

@@ -30,7 +30,25 @@ struct OfferedFunction<'a> {
 /// The error for what the target cannot be told.
 pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     // Whoever translates knows the target and fills it in.
-    Error::Untranslatable { what: what.into(), to: "", why: why.into() }
+    // Some of the words are the client's own.
+    let short = |words: &str| {
+        let mut words = words.to_owned();
+        json::cut(&mut words, 256);
+        words
+    };
+    Error::Untranslatable { what: short(what), to: "", why: short(why) }
+}
+
+/// Refuses a role that only the template of a model knows: Ollama hands any role to it.
+// Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
+pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {
+    match &*message.role {
+        "system" | "developer" | "user" | "assistant" | "tool" => Ok(()),
+        role => Err(untranslatable(
+            &format!("messages[{index}].role"),
+            &format!("it has no role {role:?}"),
+        )),
+    }
 }
 
 /// A tool in the shape that Ollama and OpenAI share.

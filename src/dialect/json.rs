@@ -52,6 +52,12 @@ impl<'a> Fields<'a> {
         self.raw(name).is_some()
     }
 
+    /// Whether any of these fields has something in it.
+    pub(crate) fn any(&self, names: &[&str]) -> bool {
+        let empty = |raw: &RawValue| matches!(compact(raw.get()).as_str(), "\"\"" | "{}" | "[]");
+        names.iter().any(|name| self.raw(name).is_some_and(|raw| !empty(raw)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.list.iter().map(|(key, raw)| (&**key, *raw))
     }
@@ -72,7 +78,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn string(&self, name: &str) -> Result<Option<String>, Error> {
-        self.read(name, "a string")
+        let wrong = || self.wrong(name, "a string");
+        self.raw(name).map(|raw| text(raw).ok_or_else(wrong)).transpose()
     }
 
     pub(crate) fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
@@ -111,12 +118,70 @@ pub(crate) fn is_list(raw: &RawValue) -> bool {
 
 /// The text of a JSON string; `None` for anything else.
 pub(crate) fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+    let json = raw.get();
+    let mended = || json.starts_with('"').then(|| mended(json.as_bytes())).flatten();
+    serde_json::from_str(json).ok().or_else(|| serde_json::from_str(&mended()?).ok())
+}
+
+/// Reads JSON, [`mended`] where it has to be; `room` is where that is kept.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    json: &'a [u8],
+    room: &'a mut Option<String>,
+) -> serde_json::Result<T> {
+    serde_json::from_slice(json).or_else(|error| match mended(json) {
+        None => Err(error),
+        Some(text) => serde_json::from_str(room.insert(text)),
+    })
+}
+
+/// The same JSON with U+FFFD for what is no character: bytes that are no UTF-8, and halves of surrogate pairs, as of
+/// a text that was cut inside an emoji. `None` where there is nothing to mend.
+///
+/// Go reads JSON so, and Ollama with it; our reader takes neither.
+// Source: Go's encoding/json, "Unmarshal".
+pub(crate) fn mended(json: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(json);
+    let mut out = String::new();
+    let mut done = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text.as_bytes()[at..]) {
+        let here = at + found;
+        at = (here + 2).min(text.len());
+        let Some(unit) = surrogate(&text, here) else { continue };
+        let pair = unit < 0xdc00 && surrogate(&text, here + 6).is_some_and(|low| low >= 0xdc00);
+        at = here + if pair { 12 } else { 6 };
+        if !pair {
+            out.push_str(&text[done..here]);
+            out.push_str("\\ufffd");
+            done = at;
+        }
+    }
+    let lossy = matches!(text, Cow::Owned(_));
+    (done > 0 || lossy).then(|| out + &text[done..])
+}
+
+/// The surrogate that is written as an escape here.
+fn surrogate(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    let unit = u32::from_str_radix(digits, 16).ok()?;
+    (0xd800..0xe000).contains(&unit).then_some(unit)
 }
 
 /// The error for a body that is no JSON object.
 pub(crate) fn not_json(error: &serde_json::Error) -> Error {
-    Error::BadRequest(format!("request body is not valid JSON: {error}"))
+    Error::BadRequest(format!("request body is not valid JSON: {}", why(error)))
+}
+
+/// Why and where JSON could not be read, without the text that stands there: it may be a prompt, and long.
+pub(crate) fn why(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let (Some(from), Some(to)) = (text.find("string \""), text.rfind("\", expected "))
+        && from < to
+    {
+        text.replace_range(from + "string".len()..=to, "");
+    }
+    cut(&mut text, 256);
+    text
 }
 
 /// An object as its fields, in order.
@@ -351,6 +416,32 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, &"a\u{85}b\u{2028}c\u{2029}dé€\u{b}");
         assert_eq!(String::from_utf8(out).unwrap(), "\"a\\u0085b\\u2028c\\u2029dé€\\u000b\"");
+    }
+
+    #[test]
+    fn what_is_no_character_is_mended_and_nothing_else() {
+        for (json, expected) in [
+            (&br#""a\ud83d\ude00 \\ud83d""#[..], None),
+            (br#""a\ud83d""#, Some(r#""a\ufffd""#)),
+            (br#""\ud83d\ud83d\ude00\ude00""#, Some(r#""\ufffd\ud83d\ude00\ufffd""#)),
+            (b"\"\xf0\x9f\"", Some("\"\u{fffd}\"")),
+            (br#""\ud8"#, None),
+            (b"\"\\", None),
+            (br#""\u+d83""#, None),
+        ] {
+            assert_eq!(mended(json).as_deref(), expected, "{}", String::from_utf8_lossy(json));
+        }
+        let fields = Fields::body(r#"{"a":"x\udc00","b":5}"#).unwrap();
+        assert_eq!(fields.string("a").unwrap().unwrap(), "x\u{fffd}");
+        assert!(fields.string("b").is_err());
+    }
+
+    #[test]
+    fn no_error_tells_the_text_that_stands_there() {
+        let error = serde_json::from_str::<Vec<u8>>(r#""my \", expected secret""#).unwrap_err();
+        assert_eq!(why(&error), "invalid type: string, expected a sequence at line 1 column 24");
+        let error = serde_json::from_str::<Vec<u8>>("[1,").unwrap_err();
+        assert_eq!(why(&error), error.to_string());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod json;
 mod media;
 pub mod ollama;
 pub mod openai;
+mod quirks;
 pub mod responses;
 mod time;
 mod tokens;
@@ -18,6 +19,7 @@ mod tokens;
 pub(crate) use json::compact;
 #[cfg(feature = "gateway")]
 pub(crate) use media::shown;
+pub use quirks::{Formats, History, Model, Place, Quirks, StreamUsage, Switch, Thinking};
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
@@ -199,21 +201,6 @@ pub struct Written {
     /// Whether the answer's text will be a function call, as `{"name":…,"arguments":{…}}`, because this dialect has no
     /// other way to make a model call one.
     pub calls_as_text: bool,
-}
-
-/// What one upstream does differently from others of its dialect: data, not code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quirks {
-    /// The token limit goes out as `max_completion_tokens`, not `max_tokens`.
-    pub max_completion_tokens: bool,
-    /// `top_k`, `min_p` and `repetition_penalty` are understood.
-    pub sampling_extras: bool,
-    /// `reasoning_effort` is understood.
-    pub reasoning_effort: bool,
-    /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
-    pub answer_tokens: u64,
-    /// Anthropic's: thinking is asked for by effort alone, and a budget for it is refused.
-    pub adaptive_thinking: bool,
 }
 
 /// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],

@@ -2,6 +2,7 @@ mod anthropic;
 mod invariants;
 mod ollama_to_openai;
 mod openai_to_ollama;
+mod providers;
 mod responses;
 mod same;
 

@@ -17,6 +17,7 @@ mod forced;
 mod images;
 mod log;
 mod passthrough;
+mod providers;
 mod responses;
 mod route;
 mod shutdown;

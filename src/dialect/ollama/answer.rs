@@ -62,7 +62,7 @@ struct Function<'a> {
 
 impl ReadAnswer for Reader {
     fn read(&mut self, event: &[u8], out: &mut Vec<Delta>) {
-        match serde_json::from_slice::<Line<'_>>(event) {
+        match json::read::<Line<'_>>(event, &mut None) {
             Ok(line) => self.line(line, out),
             Err(error) => out.push(Delta::Error(strange(&error))),
         }
@@ -125,15 +125,16 @@ fn finish(reason: Option<&str>) -> Finish {
 }
 
 fn strange(error: &serde_json::Error) -> String {
-    format!("the upstream sent something that is not Ollama's: {error}")
+    format!("the upstream sent something that is not Ollama's: {}", json::why(error))
 }
 
 pub(super) fn whole(operation: Operation, body: &[u8]) -> Result<Answer, Unread> {
     if matches!(operation, Operation::Embed | Operation::EmbedOne) {
         return vectors(body);
     }
-    let line = serde_json::from_slice::<Line<'_>>(body)
-        .map_err(|error| Unread::Strange(error.to_string()))?;
+    let mut room = None;
+    let line = json::read::<Line<'_>>(body, &mut room)
+        .map_err(|error| Unread::Strange(json::why(&error)))?;
     if line.done.is_none() && line.error.is_none() {
         return Err(Unread::Strange("no \"done\" in the answer".into()));
     }
@@ -165,7 +166,7 @@ fn vectors(body: &[u8]) -> Result<Answer, Unread> {
         .into_iter()
         .map(|raw| match serde_json::from_str::<Vec<f32>>(raw.get()) {
             Ok(_) => Ok(Vector::Written(raw.to_owned())),
-            Err(error) => Err(Unread::Strange(error.to_string())),
+            Err(error) => Err(Unread::Strange(json::why(&error))),
         })
         .collect::<Result<_, _>>()?;
     let prompt = fields.raw("prompt_eval_count").and_then(|raw| raw.get().parse().ok());

@@ -175,19 +175,32 @@ fn options(fields: &Fields<'_>) -> Result<(Sampling, Rest), Error> {
         match name {
             "temperature" => sampling.temperature = number()?,
             "top_p" => sampling.top_p = number()?,
-            "top_k" => sampling.top_k = number()?,
+            "top_k" => sampling.top_k = number()?.and_then(whole),
             "min_p" => sampling.min_p = number()?,
             "frequency_penalty" => sampling.frequency_penalty = number()?,
             "presence_penalty" => sampling.presence_penalty = number()?,
             "repeat_penalty" => sampling.repeat_penalty = number()?,
             // Source: ollama api/types.go DefaultOptions: -1 is a random seed, and no limit.
-            "seed" => sampling.seed = number()?.filter(|seed| seed.value() >= 0.0),
+            "seed" => {
+                sampling.seed = number()?.and_then(whole).filter(|seed| seed.value() >= 0.0);
+            }
             "num_predict" => {
-                sampling.max_tokens = number()?.filter(|limit: &Number| limit.value() >= 1.0);
+                let limit = number()?.and_then(whole);
+                sampling.max_tokens = limit.filter(|limit| limit.value() >= 1.0);
             }
             "stop" => sampling.stop = stop(&options)?,
             _ => rest.push((name.to_owned(), raw.to_owned())),
         }
     }
     Ok((sampling, rest))
+}
+
+/// A whole number: Ollama cuts off what stands behind the point, where others refuse it.
+// Source: ollama api/types.go Options.FromMap.
+fn whole(number: Number) -> Option<Number> {
+    let value = number.value();
+    if value.fract() == 0.0 {
+        return Some(number);
+    }
+    Number::literal(&(value as i64).to_string())
 }

@@ -42,6 +42,14 @@ fn raw(value: &impl Serialize) -> Option<Raw> {
     RawValue::from_string(String::from_utf8(out).ok()?).ok()
 }
 
+/// Whether there are words in the other operation's form, which readers find all the same.
+fn mixed(operation: Operation, fields: &Fields<'_>) -> bool {
+    fields.any(match operation {
+        Operation::Chat => &["response", "thinking", "tool_calls"],
+        _ => &["message"],
+    })
+}
+
 /// Fields that say something and belong to the lines before the last. The rest is the last line's.
 const SAID: [&str; 2] = ["response", "thinking"];
 
@@ -49,7 +57,7 @@ pub(super) fn restream(operation: Operation, body: &[u8]) -> Option<Bytes> {
     let body = std::str::from_utf8(body).ok()?;
     let body = json::compact(body);
     let fields = Fields::body(&body).ok()?;
-    if fields.raw("done")?.get() != "true" || fields.has("error") {
+    if fields.raw("done")?.get() != "true" || fields.has("error") || mixed(operation, &fields) {
         return None;
     }
     let mut first = Object(Vec::new());
@@ -142,7 +150,7 @@ pub(super) fn unstream(operation: Operation, events: &[Bytes]) -> Option<Bytes> 
             break;
         }
         let fields = Fields::body(line).ok()?;
-        if fields.has("error") {
+        if fields.has("error") || mixed(operation, &fields) {
             return None;
         }
         match operation {

@@ -140,6 +140,7 @@ impl Writer {
                 }
                 whole.push(call);
             } else if self.finish != Some(Finish::Length) {
+                json::cut(&mut call.name, 64);
                 return Err(format!(
                     "upstream returned invalid tool call arguments for {:?}",
                     call.name

@@ -314,6 +314,21 @@ fn think(fields: &Fields<'_>) -> Result<Option<Think>, Error> {
     Ok(Some(Think::Effort(effort)))
 }
 
+/// Options that Ollama refuses where they are no numbers.
+// Source: ollama api/types.go Options.FromMap.
+const NUMBERS: [&str; 10] = [
+    "num_ctx",
+    "num_predict",
+    "seed",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repeat_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+];
+
 /// Ollama's options as extensions of the request: `options`, and `num_ctx` at the top.
 fn options(fields: &Fields<'_>) -> Result<Vec<(String, Raw)>, Error> {
     let mut options = Vec::new();
@@ -321,6 +336,10 @@ fn options(fields: &Fields<'_>) -> Result<Vec<(String, Raw)>, Error> {
         options.push(("num_ctx".to_owned(), context.as_raw().to_owned()));
     }
     if let Some(more) = fields.object("options")? {
+        for name in NUMBERS {
+            more.number(name)?;
+        }
+        alike::stop(&more)?;
         let more = more.iter().filter(|(_, raw)| raw.get() != "null");
         options.extend(more.map(|(name, raw)| (name.to_owned(), raw.to_owned())));
     }

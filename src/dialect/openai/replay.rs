@@ -80,12 +80,18 @@ pub(super) fn restream(operation: Operation, body: &[u8], usage: bool) -> Option
         let mut end = Object::default();
         end.put("index", index)?;
         match operation {
+            // Readers find words in the other form, too.
+            Operation::Chat if choice.any(&["delta", "text", "reasoning"]) => return None,
+            Operation::Generate if choice.any(&["delta", "message"]) => return None,
             Operation::Chat => {
                 said.put("delta", delta(&choice.object("message").ok()??)?)?;
                 end.put("delta", Object::default())?;
             }
             _ => {
                 said.put("text", choice.raw("text")?)?;
+                if let Some(reasoning) = choice.raw("reasoning") {
+                    said.put("reasoning", reasoning)?;
+                }
                 end.put("text", "")?;
             }
         }
@@ -195,8 +201,16 @@ pub(super) fn unstream(operation: Operation, events: &[Bytes]) -> Option<Bytes> 
 }
 
 impl Choice {
-    /// `None` for what cannot be put together without knowing what it is: sound, annotations.
+    /// `None` for what cannot be put together without knowing what it is: sound, annotations, and words in
+    /// the other operation's form, which readers find all the same.
     fn add(&mut self, operation: Operation, choice: &Fields<'_>) -> Option<()> {
+        let other: &[&str] = match operation {
+            Operation::Chat => &["message", "text", "reasoning"],
+            _ => &["message", "delta"],
+        };
+        if choice.any(other) {
+            return None;
+        }
         if operation == Operation::Chat {
             if let Some(delta) = choice.object("delta").ok()? {
                 for (name, value) in delta.iter().filter(|(_, value)| value.get() != "null") {
@@ -249,7 +263,10 @@ impl Choice {
             let id = piece.string("id").ok()?;
             call.id = call.id.take().or(id);
             if let Some(function) = piece.object("function").ok()? {
-                call.name.push_str(&function.string("name").ok()?.unwrap_or_default());
+                // Some say it again with every piece.
+                if call.name.is_empty() {
+                    call.name = function.string("name").ok()?.unwrap_or_default();
+                }
                 call.arguments.push_str(&function.string("arguments").ok()?.unwrap_or_default());
             }
         }

@@ -189,6 +189,28 @@ fn what_providers_do_differently_is_read() {
 }
 
 #[test]
+fn calls_are_counted_as_they_come_and_none_is_made_up() {
+    let chunk = json!({"choices":[{"delta":{"tool_calls":[
+        {"index":1000,"id":"a","function":{"name":"f","arguments":"{}"}},
+        {"index":1,"id":"b","function":{"name":"g"}},
+        {"index":1000,"function":{"arguments":""}}]},"finish_reason":"tool_calls"}]});
+    let (lines, _) =
+        stream(Operation::Chat, format!("data: {chunk}\n\ndata: [DONE]\n\n").as_bytes());
+    let calls = lines[0]["message"]["tool_calls"].as_array().unwrap();
+    let names: Vec<_> = calls.iter().map(|call| &call["function"]["name"]).collect();
+    assert_eq!(names, ["f", "g"]);
+}
+
+#[test]
+fn half_an_emoji_does_not_break_an_answer() {
+    let events = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\\ud83d\"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"\xf0\x9fb\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let (lines, state) = stream(Operation::Chat, events);
+    assert_eq!((text(&lines[0]), text(&lines[1])), ("a\u{fffd}", "\u{fffd}b"));
+    assert!(state.finished);
+}
+
+#[test]
 fn a_completion_is_a_generation_and_so_is_a_chat() {
     for path in ["openai/completion.sse", "openai/chat.sse"] {
         let (lines, _) = stream(Operation::Generate, &fixture(path));

@@ -508,3 +508,11 @@ fn broken_text_is_mended_as_go_does() {
     let value: Value = serde_json::from_slice(&out.body).unwrap();
     assert_eq!(value["messages"][0]["content"], "a\u{fffd}b");
 }
+
+#[test]
+fn an_option_of_the_wrong_type_is_named() {
+    for bad in [r#""min_p":"low""#, r#""num_ctx":[]"#, r#""stop":5"#] {
+        let error = not_chat(&chat(&format!("\"options\":{{{bad}}}")));
+        assert!(error.contains("options."), "{error}");
+    }
+}

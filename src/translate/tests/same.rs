@@ -191,6 +191,32 @@ fn what_an_ollama_answer_says_beside_its_text_is_kept_in_the_other_form() {
 }
 
 #[test]
+fn words_in_the_other_operations_form_are_in_no_other_form() {
+    let chat = fixture("ollama/chat.ndjson");
+    assert_eq!(unstream(&OLLAMA, Operation::Generate, &chat, &reply(false)), None);
+    let text = fixture("ollama/generate.ndjson");
+    assert_eq!(unstream(&OLLAMA, Operation::Chat, &text, &reply(false)), None);
+    let both = br#"{"message":{"content":"a"},"response":"b","done":true}"#;
+    for op in [Operation::Chat, Operation::Generate] {
+        assert_eq!(restream(&OLLAMA, op, both, &reply(false)), None);
+    }
+    let chat = br#"data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    assert_eq!(unstream(&OPENAI, Operation::Generate, chat, &reply(false)), None);
+    let both = br#"{"object":"chat.completion","choices":[{"index":0,"text":"b","message":
+        {"content":"a"},"finish_reason":"stop"}]}"#;
+    assert_eq!(restream(&OPENAI, Operation::Chat, both, &reply(false)), None);
+}
+
+#[test]
+fn what_a_completion_thought_is_in_its_stream() {
+    let whole = br#"{"object":"text_completion","choices":[{"index":0,"text":"a","reasoning":"r",
+        "finish_reason":"stop"}]}"#;
+    let stream = restream(&OPENAI, Operation::Generate, whole, &reply(false)).unwrap();
+    let frames = frames(std::str::from_utf8(&stream).unwrap());
+    assert_eq!(frames[0]["choices"][0]["reasoning"], "r");
+}
+
+#[test]
 fn what_cannot_be_taken_apart_stays_in_the_form_it_was_kept_in() {
     let stream = fixture("anthropic/odd.sse");
     assert!(complete(&ANTHROPIC, Operation::Chat, true, &stream).is_some());
@@ -234,6 +260,19 @@ fn usage_is_in_a_replayed_stream_when_it_is_asked_for() {
     assert_eq!(frames[0]["choices"][0]["delta"]["content"], "Hello 🦙");
     assert_eq!(frames[0]["usage"], Value::Null);
     assert_eq!(frames[2]["usage"]["total_tokens"], 5);
+}
+
+#[test]
+fn an_event_that_was_cut_short_lends_our_error_no_name() {
+    let cut = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\nevent: other\nid: 1\n";
+    for strip in [false, true] {
+        let mut flow = pair(&OPENAI, &OPENAI, Operation::Chat).flow(&reply(false), strip);
+        let mut out = flow.feed(Bytes::from_static(cut), NOW).to_vec();
+        out.extend_from_slice(&flow.end(&name(), NOW));
+        let out = String::from_utf8(out).unwrap();
+        let (_, last) = out.trim_end().rsplit_once("\n\n").unwrap();
+        assert!(last.starts_with("data: {\"error\""), "{out}");
+    }
 }
 
 #[test]

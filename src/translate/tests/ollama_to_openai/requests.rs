@@ -1,12 +1,19 @@
 use super::*;
-
-const FULL: Quirks = Quirks {
-    max_completion_tokens: true,
-    sampling_extras: true,
-    reasoning_effort: true,
-    answer_tokens: 0,
-    adaptive_thinking: false,
+use crate::{
+    chat::Effort,
+    dialect::{Switch, Thinking},
 };
+
+/// An upstream that takes whatever there is.
+fn full() -> Quirks {
+    let efforts = &[Effort::Low, Effort::Medium, Effort::High];
+    Quirks {
+        max_completion_tokens: true,
+        takes: &["top_k", "min_p", "repetition_penalty"],
+        thinking: Thinking { efforts, switch: Switch::Effort, ..Thinking::default() },
+        ..Quirks::default()
+    }
+}
 
 fn outgoing(operation: Operation, quirks: Quirks, body: &str) -> (Value, Outgoing) {
     let out = ollama_front(operation)
@@ -71,10 +78,10 @@ fn golden_58_limits_and_stops() {
         outgoing(Operation::Chat, quirks, &body).0
     };
     for none in ["-1", "0", "-2", "null"] {
-        let value = limit(FULL, none);
+        let value = limit(full(), none);
         assert!(value.get("max_tokens").is_none() && value.get("max_completion_tokens").is_none());
     }
-    assert_eq!(limit(FULL, "50")["max_completion_tokens"], 50);
+    assert_eq!(limit(full(), "50")["max_completion_tokens"], 50);
     assert_eq!(limit(Quirks::default(), "50")["max_tokens"], 50);
     assert_eq!(to_chat(&with(r#""options":{"stop":"x"}"#))["stop"], json!(["x"]));
     assert_eq!(to_chat(&with(r#""options":{"stop":["x","y"]}"#))["stop"], json!(["x", "y"]));
@@ -105,7 +112,7 @@ fn options_that_openai_has_are_told_and_the_others_named_where_they_matter() {
     );
     assert_eq!(value["temperature"], 2);
     assert_eq!(out.dropped, ["top_k", "min_p", "repeat_penalty"]);
-    let (value, out) = outgoing(Operation::Chat, FULL, &body);
+    let (value, out) = outgoing(Operation::Chat, full(), &body);
     assert_eq!((&value["top_k"], &value["repetition_penalty"]), (&json!(40), &json!(1.1)));
     assert!(out.dropped.is_empty());
 }
@@ -126,7 +133,7 @@ fn golden_59_pictures_and_sounds_become_parts() {
 #[test]
 fn golden_61_think_becomes_an_effort() {
     let effort = |think: &str| {
-        let (value, out) = outgoing(Operation::Chat, FULL, &with(&format!("\"think\":{think}")));
+        let (value, out) = outgoing(Operation::Chat, full(), &with(&format!("\"think\":{think}")));
         assert!(out.dropped.is_empty());
         value["reasoning_effort"].clone()
     };
@@ -174,7 +181,7 @@ fn a_plain_prompt_becomes_a_conversation() {
 fn a_prompt_that_must_stay_one_text_is_a_completion() {
     let (value, out) = outgoing(
         Operation::Generate,
-        FULL,
+        full(),
         r#"{"model":"m","prompt":"p","suffix":"s","options":{"num_predict":9}}"#,
     );
     assert_eq!(out.operation, Operation::Generate);
@@ -229,4 +236,23 @@ fn texts_to_embed_are_asked_for_as_numbers() {
         outgoing(Operation::EmbedOne, Quirks::default(), r#"{"model":"m","prompt":"a"}"#);
     assert_eq!(value["input"], json!(["a"]));
     assert_eq!(out.operation, Operation::Embed);
+}
+
+#[test]
+fn a_role_that_openai_does_not_know_is_refused_by_name() {
+    let body = r#"{"model":"m","messages":[{"role":"control","content":"x"}]}"#;
+    let error = refused(ollama_front(Operation::Chat), body);
+    assert!(error.contains("messages[0].role") && error.contains("control"), "{error}");
+}
+
+#[test]
+fn whole_numbers_lose_what_stands_behind_their_point() {
+    let value = to_chat(&with(r#""options":{"num_predict":5.9,"seed":1e3,"top_k":0.5}"#));
+    assert_eq!((&value["max_tokens"], &value["seed"]), (&json!(5), &json!(1e3)));
+}
+
+#[test]
+fn no_text_is_no_embedding() {
+    let error = refused(ollama_front(Operation::Embed), r#"{"model":"m"}"#);
+    assert!(error.contains("input must not be empty"), "{error}");
 }

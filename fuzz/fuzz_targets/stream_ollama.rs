@@ -1,0 +1,4 @@
+//! Fuzzes `stream_ollama`; see the library.
+#![cfg_attr(fuzzing, no_main)]
+
+unigate_fuzz::target!("stream_ollama");
