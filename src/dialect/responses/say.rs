@@ -46,7 +46,7 @@ impl Writer {
     pub(super) fn new(reply: Reply) -> Self {
         Self {
             id: id(&reply),
-            echo: reply.wishes.echo.clone().unwrap_or_else(|| echo::nothing().into()),
+            echo: reply.wishes.echo.clone().unwrap_or_else(echo::nothing),
             reply,
             next: 0,
             items: Vec::new(),

@@ -29,7 +29,6 @@ pub(in crate::dialect::responses) fn whole(
     for (at, item) in items.iter_mut().enumerate() {
         item.status = if at == last { status } else { Status::Completed };
     }
-    let nothing = || echo::nothing().into();
     Ok(json::bytes(&Response {
         reply,
         id: &super::id(reply),
@@ -38,7 +37,7 @@ pub(in crate::dialect::responses) fn whole(
         output: &items,
         usage: Some(usage),
         completed_ms: (status == Status::Completed).then_some(now_ms),
-        echo: &reply.wishes.echo.clone().unwrap_or_else(nothing),
+        echo: &reply.wishes.echo.clone().unwrap_or_else(echo::nothing),
     }))
 }
 
