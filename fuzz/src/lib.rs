@@ -18,7 +18,9 @@ pub use libfuzzer_sys;
 
 use std::{env, fs, process::ExitCode};
 use unigate::{
-    dialect::{Dialect, Operation, Reply, Wishes, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Operation, Reply, Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+    },
     provider::Provider,
     translate::Aim,
 };
@@ -48,6 +50,11 @@ pub static ROWS: &[Row] = &[
         dialect: &OPENAI,
         ends: &["[DONE]", "\"finish_reason\":\"", "\"finish_reason\":["],
         lines: &["data"],
+    },
+    Row {
+        dialect: &ANTHROPIC,
+        ends: &["\"type\":\"message_stop\"", "\"stop_reason\":\""],
+        lines: &["event", "data"],
     },
 ];
 

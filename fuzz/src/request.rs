@@ -107,15 +107,19 @@ fn written(pair: Pair, body: &Bytes, out: &Outgoing) {
     let first = pair.client.read_request(pair.operation, body).expect("it was read already");
     let second = pair.upstream.read_request(out.operation, &out.body);
     let second = second.unwrap_or_else(|error| panic!("{error} in our own request: {text}"));
+    assert!(out.choices == first.choices || out.choices == 1);
+    if out.calls_as_text {
+        // The model is told how to call, in a message of ours.
+        return;
+    }
     same(&first, &second);
     let format = |request: &Request| match &request.task {
         Task::Chat(chat) => chat.format.is_some(),
         Task::Complete(completion) => completion.format.is_some(),
         Task::Embed(_) => false,
     };
-    let said = out.calls_as_text || out.dropped.iter().any(|name| name.ends_with("format"));
+    let said = out.dropped.iter().any(|name| name.ends_with("format"));
     assert!(said || format(&first) == format(&second), "the format: {:?} {text}", out.dropped);
-    assert!(out.choices == first.choices || out.choices == 1);
 
     let back = Pair { client: pair.upstream, upstream: pair.client, operation: out.operation };
     for aim in aims() {

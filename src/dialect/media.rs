@@ -52,12 +52,16 @@ pub(super) fn known(mime: &str) -> Option<&'static str> {
     })
 }
 
-/// What base64 of this type is; `None` where it is none, or empty, or said to be a picture and is none.
+/// What base64 of this type is; `None` where it is none, or empty, or said to be a picture or a sound and is none.
 ///
-/// A picture is of the type that its bytes tell: some upstreams refuse one that is called something else.
+/// Both are of the type that their bytes tell: some upstreams refuse what is called something else.
 pub(super) fn here(mime: &'static str, base64: &str) -> Option<Media> {
     let bytes = base64::decode(base64).filter(|bytes| !bytes.is_empty())?;
-    let mime = if mime.starts_with("image/") { picture(&bytes)? } else { mime };
+    let mime = match mime.split_once('/') {
+        Some(("image", _)) => picture(&bytes)?,
+        Some(("audio", _)) => Some(sniff(&bytes)).filter(|mime| mime.starts_with("audio/"))?,
+        _ => mime,
+    };
     Some(Media::here(mime, base64::encode(&bytes)))
 }
 
@@ -102,6 +106,8 @@ mod tests {
         {
             assert_eq!(here("image/png", &encoded(bytes)), None, "{bytes:?}");
         }
+        assert_eq!(here("audio/wav", &encoded(b"ID3....")).unwrap().mime, "audio/mp3");
+        assert_eq!(here("audio/wav", &encoded(b"RIFF....AVI ")), None);
         assert_eq!(here("application/pdf", &encoded(b"anything")).unwrap().mime, "application/pdf");
     }
 }

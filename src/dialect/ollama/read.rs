@@ -158,7 +158,13 @@ fn media_of(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
         .map(|(index, raw)| {
             let bytes = json::text(raw).and_then(|text| base64::decode(&text));
             let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| wrong(index))?;
-            Ok(Media::here(media::sniff(&bytes), base64::encode(&bytes)))
+            let mime = media::sniff(&bytes);
+            if mime.starts_with("image/") && media::picture(&bytes).is_none() {
+                let path = fields.path("images");
+                let known = "a PNG, JPEG, GIF, WebP or BMP, or a WAV or MP3";
+                return Err(Error::BadRequest(format!("{path}[{index}] must be {known}")));
+            }
+            Ok(Media::here(mime, base64::encode(&bytes)))
         })
         .collect()
 }

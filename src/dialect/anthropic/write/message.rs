@@ -2,7 +2,10 @@
 
 use crate::{
     chat::{self, Call, Media, Message, Source},
-    dialect::{alike::untranslatable, base64},
+    dialect::{
+        alike::{self, untranslatable},
+        base64,
+    },
     error::Error,
 };
 use serde::Serialize;
@@ -73,6 +76,10 @@ pub(super) fn write(messages: &[Message]) -> Result<(Option<String>, Vec<Turn<'_
         turns.add(leading + index, message)?;
     }
     turns.trim();
+    if turns.list.is_empty() {
+        // Empty texts are none here.
+        return Err(Error::BadRequest("messages must say something".into()));
+    }
     Ok(((!system.is_empty()).then(|| system.join("\n\n")), turns.list))
 }
 
@@ -93,6 +100,7 @@ struct Open<'a> {
 
 impl<'a> Turns<'a> {
     fn add(&mut self, index: usize, message: &'a Message) -> Result<(), Error> {
+        alike::known_role(index, message)?;
         match &*message.role {
             "assistant" => {
                 self.open.clear();
@@ -146,6 +154,10 @@ impl<'a> Turns<'a> {
             let why = "the arguments of a call are an object";
             untranslatable(&format!("arguments of {:?}", call.name), why)
         })?;
+        if call.name.is_empty() {
+            let message = format!("messages[{index}]: a call must have the name of a function");
+            return Err(Error::BadRequest(message));
+        }
         let given = call.id.as_deref().filter(|id| !id.is_empty());
         // From its place alone, so that the next turn names it the same.
         let place = format!("{index:03}{number:02}");
@@ -159,20 +171,19 @@ impl<'a> Turns<'a> {
         Ok(Block::ToolUse { id, name: &call.name, input })
     }
 
-    /// The id of the call that a tool's message answers: by its id, by the function's name, or in order.
+    /// The id of the call that a tool's message answers: by its id; else by the function's name, or in order, where
+    /// the call had no id of its own.
     fn answered(&mut self, message: &Message) -> Result<String, Error> {
         let given = message.call_id.as_deref().filter(|id| !id.is_empty());
-        let at = match (given, &message.tool_name) {
-            (Some(id), _) => self.open.iter().position(|call| call.id == Some(id)),
-            (None, Some(name)) => self.open.iter().position(|call| call.name == name),
-            (None, None) => (!self.open.is_empty()).then_some(0),
+        let name = message.tool_name.as_deref();
+        let same = |call: &Open<'_>| given.is_some() && call.id == given;
+        let waits = |call: &Open<'_>| {
+            (given.is_none() || call.id.is_none()) && name.is_none_or(|name| call.name == name)
         };
-        match (at, given) {
-            (Some(at), _) => Ok(self.open.remove(at).written),
-            (None, Some(id)) => Ok(clean(id)),
-            (None, None) => {
-                Err(Error::BadRequest("tool message without matching tool call".into()))
-            }
+        let at = self.open.iter().position(same).or_else(|| self.open.iter().position(waits));
+        match at {
+            Some(at) => Ok(self.open.remove(at).written),
+            None => Err(Error::BadRequest("tool message without matching tool call".into())),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
 };
 use serde::Serialize;
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 #[derive(Serialize)]
 pub(super) struct Said<'a> {
@@ -87,11 +87,14 @@ struct Function<'a> {
 /// A call that waits for its result.
 struct Open<'a> {
     id: String,
+    /// Whether the client gave it that id.
+    given: bool,
     name: &'a str,
 }
 
 pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>>, Error> {
     let mut open = Vec::new();
+    let mut known = BTreeSet::new();
     messages
         .iter()
         .enumerate()
@@ -101,8 +104,14 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
             if message.role != "tool" {
                 open = tool_calls
                     .iter()
-                    .map(|call| Open { id: call.id.clone(), name: call.function.name })
+                    .zip(&message.calls)
+                    .map(|(call, said)| Open {
+                        id: call.id.clone(),
+                        given: said.id.is_some(),
+                        name: call.function.name,
+                    })
                     .collect();
+                known.extend(tool_calls.iter().map(|call| call.id.clone()));
             }
             let thought = message.thinking.as_deref();
             let seal = message.signature.as_deref().filter(|_| quirks.history == History::Details);
@@ -118,7 +127,7 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
                 reasoning_content: thought.filter(|_| quirks.history == History::ReasoningContent),
                 reasoning_details: seal
                     .map(|seal| [Detail::new(thought.unwrap_or_default(), seal)]),
-                tool_call_id: answered(message, quirks, &mut open)?,
+                tool_call_id: answered(message, quirks, &mut open, &known)?,
                 tool_calls,
             })
         })
@@ -195,25 +204,28 @@ fn suited(id: &str, quirks: Quirks) -> String {
     short
 }
 
-/// The id of the call that a tool's message answers.
+/// The id of the call that a tool's message answers: by its id; else by the function's name, or in order, where the
+/// call had no id of its own.
 fn answered(
     message: &Message,
     quirks: Quirks,
     open: &mut Vec<Open<'_>>,
+    known: &BTreeSet<String>,
 ) -> Result<Option<String>, Error> {
     if message.role != "tool" {
         return Ok(None);
     }
-    if let Some(id) = &message.call_id {
-        let id = suited(id, quirks);
+    let id = message.call_id.as_deref().map(|id| suited(id, quirks));
+    if let Some(id) = id.filter(|id| known.contains(id)) {
         open.retain(|call| call.id != id);
         return Ok(Some(id));
     }
     // Source: ollama docs/capabilities/tool-calling.mdx: results come with the function's name, or in order.
-    let at = match &message.tool_name {
-        Some(name) => open.iter().position(|call| call.name == name),
-        None => (!open.is_empty()).then_some(0),
-    };
+    let named = |call: &Open<'_>| message.tool_name.as_deref().is_none_or(|name| call.name == name);
+    let at = open.iter().position(|call| {
+        let waits = message.call_id.is_none() || !call.given;
+        waits && named(call)
+    });
     match at {
         Some(at) => Ok(Some(open.remove(at).id)),
         None => Err(Error::BadRequest("tool message without matching tool call".into())),

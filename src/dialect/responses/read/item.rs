@@ -17,7 +17,9 @@ pub(super) fn all(
     messages: &mut Vec<Message>,
     dropped: &mut Vec<&'static str>,
 ) -> Result<(), Error> {
-    let wrong = || fields.wrong("input", "a string or a list of items, with at least one");
+    let wrong = || {
+        fields.wrong("input", "a string that says something, or a list of items, with at least one")
+    };
     match fields.raw("input") {
         Some(raw) if json::is_list(raw) => {
             let items = fields.objects("input")?;
@@ -28,7 +30,10 @@ pub(super) fn all(
                 read(item, messages, dropped)?;
             }
         }
-        Some(raw) => messages.push(Message::new("user", &json::text(raw).ok_or_else(wrong)?)),
+        Some(raw) => {
+            let text = json::text(raw).filter(|text| !text.trim().is_empty());
+            messages.push(Message::new("user", &text.ok_or_else(wrong)?));
+        }
         None => return Err(wrong()),
     }
     Ok(())

@@ -122,8 +122,9 @@ fn pictures_and_documents_are_blocks_and_sound_is_refused() {
         ),
         json!({"type":"document","title":"a.txt","source":{"type":"text","media_type":"text/plain","data":"hi"}})
     );
-    let sound =
-        content(r#"{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}"#);
+    let sound = content(
+        r#"{"type":"input_audio","input_audio":{"data":"UklGRgAAAABXQVZF","format":"wav"}}"#,
+    );
     assert!(refused(before(&OPENAI), &sound).contains("audio/wav"));
 }
 
@@ -373,4 +374,19 @@ fn a_conversation_goes_through_anthropic_and_comes_back_the_same() {
     let back: Value = serde_json::from_slice(&back.body).unwrap();
     assert_eq!(back["messages"], messages);
     assert_eq!(back["max_tokens"], 5);
+}
+
+#[test]
+fn what_anthropic_would_not_take_is_refused_by_name() {
+    let refuse = |messages: &str, word: &str| {
+        let body = format!(r#"{{"model":"m","messages":{messages}}}"#);
+        let error = refused(pair(&OLLAMA, &ANTHROPIC, Operation::Chat), &body);
+        assert!(error.contains(word), "{error}");
+    };
+    refuse(r#"[{"role":"control","content":"x"}]"#, "messages[0].role");
+    refuse(r#"[{"role":"user","content":" "}]"#, "messages must say something");
+    refuse(r#"[{"role":"assistant","tool_calls":[{"function":{"arguments":{}}}]}]"#, "messages[0]");
+    let result =
+        r#"[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c","content":"1"}]"#;
+    refuse(result, "tool message without matching tool call");
 }

@@ -128,6 +128,8 @@ fn golden_59_pictures_and_sounds_become_parts() {
     );
     let body = r#"{"model":"m","messages":[{"role":"user","content":"","images":["data:image/png;base64,iVBORw0KGgo="]}]}"#;
     assert!(refused(ollama_front(Operation::Chat), body).contains("messages[0].images[0]"));
+    let text = r#"{"model":"m","messages":[{"role":"user","content":"","images":["aGVsbG8="]}]}"#;
+    assert!(refused(ollama_front(Operation::Chat), text).contains("must be a PNG"));
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn a_prompt_that_must_stay_one_text_is_a_completion() {
     let pair = ollama_front(Operation::Generate);
     for (field, body) in [
         ("template", r#"{"model":"m","prompt":"p","template":"t"}"#),
-        ("images", r#"{"model":"m","prompt":"p","raw":true,"images":["iVBORw=="]}"#),
+        ("images", r#"{"model":"m","prompt":"p","raw":true,"images":["iVBORw0KGgo="]}"#),
         ("format", r#"{"model":"m","prompt":"p","raw":true,"format":"json"}"#),
         ("_debug_render_only", r#"{"model":"m","prompt":"p","_debug_render_only":true}"#),
     ] {
@@ -236,6 +238,21 @@ fn texts_to_embed_are_asked_for_as_numbers() {
         outgoing(Operation::EmbedOne, Quirks::default(), r#"{"model":"m","prompt":"a"}"#);
     assert_eq!(value["input"], json!(["a"]));
     assert_eq!(out.operation, Operation::Embed);
+}
+
+#[test]
+fn a_result_whose_id_no_call_has_finds_one_without_an_id_or_is_refused() {
+    let ask = |call: &str| {
+        format!(
+            r#"{{"model":"m","messages":[{{"role":"assistant","tool_calls":[{{{call}"function":
+            {{"name":"f","arguments":{{}}}}}}]}},{{"role":"tool","tool_call_id":"x","content":"1"}}]}}"#
+        )
+    };
+    let value = to_chat(&ask(""));
+    let id = &value["messages"][0]["tool_calls"][0]["id"];
+    assert_eq!(&value["messages"][1]["tool_call_id"], id);
+    let error = refused(ollama_front(Operation::Chat), &ask(r#""id":"y","#));
+    assert!(error.contains("tool message without matching tool call"), "{error}");
 }
 
 #[test]
