@@ -64,7 +64,7 @@ async fn golden_5_a_compressed_responses_request_goes_where_its_model_is_and_sta
     for coding in CODINGS {
         let sent = packed(coding, json!({ "model": "g", "input": "hello" }).to_string());
         let client = gateway.client().with("content-type", "application/json");
-        let client = client.with("content-encoding", coding);
+        let client = client.with("content-encoding", coding).with("cache-control", "no-store");
         let answer = client.send(Method::POST, "/v1/responses", sent.clone()).await;
         assert_eq!(answer.json(), response, "{coding}");
         as_it_came(&cloud.seen().pop().unwrap(), coding, &sent);
