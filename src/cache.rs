@@ -138,8 +138,8 @@ impl ChatKey {
         let body = request.body().bytes()?;
         let model = ask.model.as_deref()?.to_lowercase();
         let model = model.strip_suffix(":latest").unwrap_or(&model);
-        // An empty conversation loads or unloads the model: an act, not a question.
-        if front.dialect.is_load(operation, body) {
+        // An empty conversation loads or unloads the model: an act, not a question. There are others.
+        if front.dialect.acts(operation, body) {
             return None;
         }
         let mut dropped = front.dialect.transport_fields().to_vec();

@@ -98,8 +98,8 @@ pub struct Upstream {
     pub url: Option<String>,
     /// The credential, as a reference to where it stands. Default: none is sent.
     pub key: Option<SecretRef>,
-    /// The dialect to speak for chat, generate and embed: `ollama`, `openai` or `anthropic`. Default when absent, and for
-    /// what it has no form for: the provider's first.
+    /// The dialect to speak for chat, generate and embed: `ollama`, `openai` or `anthropic`; or `responses`, for clients
+    /// of the Responses API alone. Default when absent, and for what it has no form for: the provider's first.
     pub chat: Option<String>,
     /// The models it serves: a list for upstreams that cannot list theirs, a filter for those that can. Default: all.
     pub models: Vec<String>,

@@ -18,7 +18,10 @@ pub use self::{
 };
 
 use crate::{
-    dialect::{Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+        responses::RESPONSES,
+    },
     error::Error,
     record::Record,
 };
@@ -46,7 +49,7 @@ impl Front {
         let messages = path == "/v1/messages" || path.starts_with("/v1/messages/");
         let anthropic = messages || headers.contains_key(ANTHROPIC_VERSION);
         let first: &'static dyn Dialect = if anthropic { &ANTHROPIC } else { &OPENAI };
-        for dialect in [&OLLAMA as &'static dyn Dialect, first, &OPENAI] {
+        for dialect in [&OLLAMA as &'static dyn Dialect, &RESPONSES, first, &OPENAI] {
             if let Some(operation) = dialect.operation(method, path) {
                 return Self { dialect, operation: Some(operation) };
             }
@@ -147,6 +150,10 @@ mod tests {
             (&get, "/v1/models", true, "anthropic", Some(Operation::Models)),
             (&get, "/v1/models/hf.co/a", true, "anthropic", Some(Operation::Model)),
             (&get, "/v1/models", false, "openai", Some(Operation::Models)),
+            (&post, "/v1/responses", false, "responses", Some(Operation::Chat)),
+            (&post, "/v1/responses", true, "responses", Some(Operation::Chat)),
+            (&get, "/v1/responses/resp_1", false, "openai", Some(Operation::Other)),
+            (&post, "/v1/responses/resp_1/cancel", false, "openai", Some(Operation::Other)),
             (&post, "/v1/chat/completions", true, "openai", Some(Operation::Chat)),
             (&post, "/v1/files", true, "anthropic", Some(Operation::Other)),
             (&post, "/v1/files", false, "openai", Some(Operation::Other)),

@@ -1,8 +1,14 @@
 //! A table: which kinds of upstream there are, where they live, and what each does differently.
 
+mod differences;
+mod quirks;
+
 use crate::{
     config,
-    dialect::{Dialect, Operation, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Operation, Quirks, StreamUsage, anthropic::ANTHROPIC, ollama::OLLAMA,
+        openai::OPENAI, responses::RESPONSES,
+    },
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
@@ -24,6 +30,8 @@ pub struct Provider {
     pub url: &'static str,
     /// The dialect of its own management and list routes.
     pub dialect: &'static dyn Dialect,
+    /// Whether it speaks the Responses API beside its own dialect.
+    pub responses: bool,
     /// How it wants to be told the key.
     pub credential: Credential,
     /// Headers that it wants on every request, unless the client sent them.
@@ -40,25 +48,18 @@ pub struct Provider {
     pub quirks: Quirks,
 }
 
-const PLAIN: Quirks = Quirks {
-    max_completion_tokens: false,
-    sampling_extras: false,
-    reasoning_effort: false,
-    answer_tokens: 0,
-    adaptive_thinking: false,
-};
-
 const LOCAL: Provider = Provider {
     name: "",
     url: "",
     dialect: &OPENAI,
+    responses: false,
     credential: Credential::Bearer,
     headers: &[],
     connect_s: 3.0,
     first_byte_s: 600.0,
     idle_s: 120.0,
     total_s: 3600.0,
-    quirks: PLAIN,
+    quirks: quirks::UNKNOWN,
 };
 
 const CLOUD: Provider =
@@ -66,13 +67,31 @@ const CLOUD: Provider =
 
 /// Every provider that can be named in the configuration.
 ///
-/// Source of the addresses: each provider's own API reference, as of 2026-11.
+/// Source of the addresses: each provider's own API reference, as of 2026-11. What each does differently, and where
+/// that is said, stands in the quirks.
 pub const PROVIDERS: &[Provider] = &[
-    Provider { name: "ollama", url: "http://127.0.0.1:11434", dialect: &OLLAMA, ..LOCAL },
+    Provider {
+        name: "ollama",
+        url: "http://127.0.0.1:11434",
+        dialect: &OLLAMA,
+        quirks: quirks::OLLAMA,
+        ..LOCAL
+    },
     Provider {
         name: "openai",
         url: "https://api.openai.com/v1",
-        quirks: Quirks { max_completion_tokens: true, reasoning_effort: true, ..PLAIN },
+        responses: true,
+        quirks: quirks::OPENAI,
+        ..CLOUD
+    },
+    // Its address has the name of one's own resource in it, `https://<resource>.openai.azure.com/openai/v1`, and a
+    // model is called by the name of its deployment.
+    // Source: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
+    Provider {
+        name: "azure",
+        credential: Credential::Header("api-key"),
+        responses: true,
+        quirks: quirks::AZURE,
         ..CLOUD
     },
     Provider { name: "openai-compatible", ..CLOUD },
@@ -87,36 +106,67 @@ pub const PROVIDERS: &[Provider] = &[
         first_byte_s: 600.0,
         ..CLOUD
     },
-    Provider {
-        name: "vllm",
-        url: "http://127.0.0.1:8000/v1",
-        quirks: Quirks { sampling_extras: true, reasoning_effort: true, ..PLAIN },
-        ..LOCAL
-    },
+    Provider { name: "vllm", url: "http://127.0.0.1:8000/v1", quirks: quirks::VLLM, ..LOCAL },
     Provider {
         name: "llamacpp",
         url: "http://127.0.0.1:8080/v1",
-        quirks: Quirks { sampling_extras: true, ..PLAIN },
+        quirks: quirks::LLAMACPP,
         ..LOCAL
     },
-    Provider { name: "lmstudio", url: "http://127.0.0.1:1234/v1", ..LOCAL },
-    Provider { name: "groq", url: "https://api.groq.com/openai/v1", ..CLOUD },
+    Provider {
+        name: "lmstudio",
+        url: "http://127.0.0.1:1234/v1",
+        quirks: quirks::LMSTUDIO,
+        ..LOCAL
+    },
+    Provider { name: "groq", url: "https://api.groq.com/openai/v1", quirks: quirks::GROQ, ..CLOUD },
     Provider {
         name: "openrouter",
         url: "https://openrouter.ai/api/v1",
-        quirks: Quirks { reasoning_effort: true, ..PLAIN },
+        quirks: quirks::OPENROUTER,
         ..CLOUD
     },
-    Provider { name: "mistral", url: "https://api.mistral.ai/v1", ..CLOUD },
+    Provider {
+        name: "mistral",
+        url: "https://api.mistral.ai/v1",
+        quirks: quirks::MISTRAL,
+        ..CLOUD
+    },
+    // It keeps a request in its queue for up to half an hour, with comments in the meantime.
+    // Source: api-docs.deepseek.com/quick_start/rate_limit.
     Provider {
         name: "deepseek",
         url: "https://api.deepseek.com/v1",
         first_byte_s: 1800.0,
+        quirks: quirks::DEEPSEEK,
         ..CLOUD
     },
-    Provider { name: "together", url: "https://api.together.xyz/v1", ..CLOUD },
-    Provider { name: "fireworks", url: "https://api.fireworks.ai/inference/v1", ..CLOUD },
-    Provider { name: "xai", url: "https://api.x.ai/v1", ..CLOUD },
+    Provider {
+        name: "gemini",
+        url: "https://generativelanguage.googleapis.com/v1beta/openai",
+        quirks: quirks::GEMINI,
+        ..CLOUD
+    },
+    Provider {
+        name: "together",
+        url: "https://api.together.xyz/v1",
+        quirks: quirks::TOGETHER,
+        ..CLOUD
+    },
+    Provider {
+        name: "fireworks",
+        url: "https://api.fireworks.ai/inference/v1",
+        quirks: quirks::FIREWORKS,
+        ..CLOUD
+    },
+    // Source: docs.x.ai/docs/api-reference, "Create new response".
+    Provider {
+        name: "xai",
+        url: "https://api.x.ai/v1",
+        responses: true,
+        quirks: quirks::XAI,
+        ..CLOUD
+    },
 ];
 
 // === impl Credential ===
@@ -161,8 +211,10 @@ impl Provider {
     /// The quirks of this provider at this host. Many servers speak OpenAI's dialect under its name; only its own
     /// takes `max_completion_tokens`, and the others would not limit an answer by it.
     pub fn quirks_at(&self, host: &str) -> Quirks {
-        let own = self.name != "openai" || host == "api.openai.com";
-        Quirks { max_completion_tokens: self.quirks.max_completion_tokens && own, ..self.quirks }
+        if self.name != "openai" || host == "api.openai.com" {
+            return self.quirks;
+        }
+        Quirks { max_completion_tokens: false, usage: StreamUsage::Tried, ..self.quirks }
     }
 
     /// What to do when nobody answers at its address; the end of a sentence, or nothing.
@@ -177,16 +229,23 @@ impl Provider {
     ///
     /// An Ollama is asked for chats, completions and embeddings in its own dialect, because its `/v1` loses
     /// things (mid-stream errors, `max_completion_tokens`, `num_ctx`); `chat` overrides that. What has no
-    /// native form goes through as it came, since an Ollama serves `/v1` too.
+    /// native form goes through as it came, since an Ollama serves `/v1` too. A client of the Responses API is heard in
+    /// its own words by who speaks it.
     pub fn speaks(
         &self,
         client: &'static dyn Dialect,
         operation: Operation,
         chat: Option<&'static dyn Dialect>,
     ) -> &'static dyn Dialect {
+        let responses = client.name() == RESPONSES.name();
+        // Nobody else's words are put into this dialect.
+        let can = |chat: &dyn Dialect| {
+            chat.path(operation).is_some() && (responses || chat.name() != RESPONSES.name())
+        };
         match operation {
+            Operation::Chat if responses && self.responses && chat.is_none() => client,
             Operation::Chat | Operation::Generate | Operation::Embed => {
-                chat.filter(|chat| chat.path(operation).is_some()).unwrap_or(self.dialect)
+                chat.filter(|chat| can(*chat)).unwrap_or(self.dialect)
             }
             // No Ollama counts tokens.
             Operation::EmbedOne | Operation::Count => self.dialect,
@@ -197,35 +256,4 @@ impl Provider {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_in_kebab_case_and_addresses_parse() {
-        for (at, provider) in PROVIDERS.iter().enumerate() {
-            let name = provider.name;
-            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
-            assert!(PROVIDERS[at + 1..].iter().all(|other| other.name != name), "{name} twice");
-            if !provider.url.is_empty() {
-                let uri: http::Uri = provider.url.parse().unwrap();
-                assert!(uri.authority().is_some() && uri.scheme().is_some(), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_openai_client_is_translated_for_an_ollama_unless_told_otherwise() {
-        let ollama = Provider::named("ollama").unwrap();
-        assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, None).name(), "ollama");
-        assert_eq!(ollama.speaks(&OPENAI, Operation::Chat, Some(&OPENAI)).name(), "openai");
-        assert_eq!(ollama.speaks(&OPENAI, Operation::Other, None).name(), "openai");
-        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Chat, None).name(), "ollama");
-        assert_eq!(
-            ollama.speaks(&ANTHROPIC, Operation::Chat, Some(&ANTHROPIC)).name(),
-            "anthropic"
-        );
-        assert_eq!(ollama.speaks(&ANTHROPIC, Operation::Count, Some(&ANTHROPIC)).name(), "ollama");
-        // It has no vectors.
-        assert_eq!(ollama.speaks(&OPENAI, Operation::Embed, Some(&ANTHROPIC)).name(), "ollama");
-    }
-}
+mod tests;

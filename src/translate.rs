@@ -11,7 +11,7 @@ pub use kept::{complete, restream, unstream};
 
 use crate::{
     chat::{self, Answer, Finish, Media, Native, Part, Source, Think},
-    dialect::{Dialect, Operation, Quirks, Reply, Unread, Usage, anthropic::ADAPTIVE},
+    dialect::{Dialect, Operation, Quirks, Reply, StreamUsage, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -114,8 +114,9 @@ impl Pair {
     }
 
     /// The body to send to an upstream of the same dialect.
-    pub fn pass(&self, body: &Bytes, _aim: &Aim) -> Outgoing {
-        let more = self.upstream.with_usage(self.operation, body);
+    pub fn pass(&self, body: &Bytes, aim: &Aim) -> Outgoing {
+        let asks = aim.quirks.usage != StreamUsage::Unasked;
+        let more = asks.then(|| self.upstream.with_usage(self.operation, body)).flatten();
         Outgoing {
             strip_usage: more.is_some(),
             body: more.unwrap_or_else(|| body.clone()),

@@ -44,7 +44,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
     time::Duration,
 };
@@ -91,6 +91,8 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     first_byte: Duration,
     idle: Duration,
     total: Duration,
+    /// Whether it refused to be asked for usage.
+    unasked: AtomicBool,
     http: Http<Upload<Buffered<B>>>,
 }
 
@@ -249,6 +251,7 @@ where
             first_byte: seconds(config.first_byte_s, provider.first_byte_s)?,
             idle: seconds(config.idle_s, provider.idle_s)?,
             total: seconds(config.total_s, provider.total_s)?,
+            unasked: AtomicBool::new(false),
             http: connect::client(seconds(config.connect_s, provider.connect_s)?, secure),
         })
     }

@@ -19,9 +19,9 @@ pub use libfuzzer_sys;
 use std::{env, fs, process::ExitCode};
 use unigate::{
     dialect::{
-        Dialect, Operation, Quirks, Reply, Wishes, anthropic::ANTHROPIC, ollama::OLLAMA,
-        openai::OPENAI,
+        Dialect, Operation, Reply, Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
     },
+    provider::Provider,
     translate::Aim,
 };
 
@@ -60,9 +60,8 @@ pub static ROWS: &[Row] = &[
 
 /// What may be known of where a request goes: nothing; what it understands; and that nothing may be lost, too.
 fn aims() -> [Aim; 3] {
-    let newest =
-        Quirks { max_completion_tokens: true, reasoning_effort: true, ..Quirks::default() };
-    let open = Quirks { sampling_extras: true, reasoning_effort: true, ..Quirks::default() };
+    let quirks = |name| Provider::named(name).expect("a row").quirks;
+    let (newest, open) = (quirks("openai"), quirks("vllm"));
     [
         Aim::default(),
         Aim { quirks: newest, ..Aim::default() },

@@ -19,6 +19,7 @@ pub(super) fn run(loaded: &Loaded, out: &mut impl Write) -> Result<(), Failure> 
         row("listen", [config.server.listen.clone(), doors(config)]),
     ];
     rows.extend(upstreams(config));
+    rows.extend(providers(config));
     rows.extend(rules(config));
     rows.extend(aliases(config));
     rows.push(row("cache", [cache(config)]));
@@ -102,6 +103,21 @@ fn upstreams(config: &Config) -> Vec<Vec<String>> {
         row(if at == 0 { "upstream" } else { "" }, [name.clone(), url, facts.join(", ")])
     };
     config.upstream.iter().enumerate().map(one).collect()
+}
+
+/// The providers among them that do something differently.
+fn providers(config: &Config) -> Vec<Vec<String>> {
+    let known =
+        config.upstream.iter().filter_map(|(name, upstream)| Provider::of(name, upstream).ok());
+    let mut rows = Vec::<Vec<String>>::new();
+    for provider in known.filter(|provider| provider.name != "ollama") {
+        let differences = provider.differences();
+        if !differences.is_empty() && rows.iter().all(|row| row[1] != provider.name) {
+            let head = if rows.is_empty() { "provider" } else { "" };
+            rows.push(row(head, [provider.name.to_owned(), differences]));
+        }
+    }
+    rows
 }
 
 fn rules(config: &Config) -> Vec<Vec<String>> {

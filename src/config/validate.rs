@@ -17,7 +17,7 @@ const INTENTS: [&str; 3] = ["code", "short", "general"];
 const CARRIED: [&str; 3] = ["tools", "images", "thinking"];
 const STORES: [&str; 3] = ["memory", "redis", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
-const DIALECTS: [&str; 3] = ["ollama", "openai", "anthropic"];
+const DIALECTS: [&str; 4] = ["ollama", "openai", "anthropic", "responses"];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Most bytes of one compiled expression; the default of the regex crate is ten times as much.

@@ -11,12 +11,15 @@ mod json;
 mod media;
 pub mod ollama;
 pub mod openai;
+mod quirks;
+pub mod responses;
 mod time;
 mod tokens;
 
 pub(crate) use json::compact;
 #[cfg(feature = "gateway")]
 pub(crate) use media::shown;
+pub use quirks::{Formats, History, Model, Place, Quirks, StreamUsage, Switch, Thinking};
 
 use crate::{chat, error::Error};
 use bytes::{Bytes, BytesMut};
@@ -28,7 +31,7 @@ use std::{fmt::Debug, sync::Arc};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// A turn of a conversation: `/v1/chat/completions`, `/api/chat`.
+    /// A turn of a conversation: `/v1/chat/completions`, `/api/chat`, `/v1/messages`, `/v1/responses`.
     Chat,
     /// A continuation of a text: `/v1/completions`, `/api/generate`.
     Generate,
@@ -200,25 +203,10 @@ pub struct Written {
     pub calls_as_text: bool,
 }
 
-/// What one upstream does differently from others of its dialect: data, not code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quirks {
-    /// The token limit goes out as `max_completion_tokens`, not `max_tokens`.
-    pub max_completion_tokens: bool,
-    /// `top_k`, `min_p` and `repetition_penalty` are understood.
-    pub sampling_extras: bool,
-    /// `reasoning_effort` is understood.
-    pub reasoning_effort: bool,
-    /// Tokens of an answer where the client names no limit and the upstream wants one; 0 is 8,192.
-    pub answer_tokens: u64,
-    /// Anthropic's: thinking is asked for by effort alone, and a budget for it is refused.
-    pub adaptive_thinking: bool,
-}
-
 /// A wire language. Implementations are unit structs; see [`ollama::OLLAMA`],
-/// [`openai::OPENAI`] and [`anthropic::ANTHROPIC`].
+/// [`openai::OPENAI`], [`anthropic::ANTHROPIC`] and [`responses::RESPONSES`].
 pub trait Dialect: Debug + Send + Sync {
-    /// The name in configuration, logs and errors: `ollama`, `openai`, `anthropic`.
+    /// The name in configuration, logs and errors: `ollama`, `openai`, `anthropic`, `responses`.
     fn name(&self) -> &'static str;
 
     /// Which operation this method and path mean; `None` for a path that is not this dialect's.
@@ -243,6 +231,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// Whether this asks for nothing but that its model be loaded or unloaded. Default: there is no such request.
     fn is_load(&self, _operation: Operation, _body: &[u8]) -> bool {
         false
+    }
+
+    /// Whether this changes something upstream, so that asking twice is not the same as asking once and no kept answer
+    /// stands for it. Default: a load does.
+    fn acts(&self, operation: Operation, body: &[u8]) -> bool {
+        self.is_load(operation, body)
     }
 
     /// Top-level fields that change how an answer travels and not what it says; they are no part of a cache key.
@@ -337,8 +331,8 @@ pub trait Dialect: Debug + Send + Sync {
 
 /// The dialect of that name; `None` for a name that is none's.
 pub fn named(name: &str) -> Option<&'static dyn Dialect> {
-    let known: [&'static dyn Dialect; 3] =
-        [&ollama::OLLAMA, &openai::OPENAI, &anthropic::ANTHROPIC];
+    let known: [&'static dyn Dialect; 4] =
+        [&ollama::OLLAMA, &openai::OPENAI, &anthropic::ANTHROPIC, &responses::RESPONSES];
     known.into_iter().find(|dialect| dialect.name() == name)
 }
 
@@ -372,6 +366,11 @@ pub trait ReadAnswer: Debug + Send {
     /// The stream has ended without its terminal. Where the answer is whole all the same,
     /// [`chat::Delta::End`] comes out; where it was cut short, nothing does.
     fn end(&mut self, out: &mut Vec<chat::Delta>);
+
+    /// [`Dialect::error_event`] behind the events read so far, where it depends on them. Default: it does not.
+    fn fail(&mut self, _error: &Error) -> Option<Bytes> {
+        None
+    }
 }
 
 /// Writes a stream's events. One value writes one stream.
@@ -382,4 +381,9 @@ pub trait WriteAnswer: Debug + Send {
     /// # Errors
     /// The reason, where the upstream's answer cannot be said in this dialect. Nothing may be written after it.
     fn write(&mut self, delta: chat::Delta, now_ms: u64, out: &mut BytesMut) -> Result<(), String>;
+
+    /// [`Dialect::error_event`] behind the events written so far, where it depends on them. Default: it does not.
+    fn fail(&mut self, _error: &Error) -> Option<Bytes> {
+        None
+    }
 }

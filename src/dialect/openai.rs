@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 pub mod choices;
+mod detail;
 mod models;
 mod read;
 mod replay;

@@ -319,7 +319,11 @@ impl Flow {
         if inside && matches!(self.way, Way::Pass) {
             out.extend_from_slice(self.separator());
         }
-        out.extend_from_slice(&self.pair.client.error_event(error));
+        let event = match &mut self.way {
+            Way::Write(writer) => writer.fail(error),
+            Way::Pass | Way::Strip { .. } => self.reader.fail(error),
+        };
+        out.extend_from_slice(&event.unwrap_or_else(|| self.pair.client.error_event(error)));
     }
 
     /// What ends an event that was cut short, so that the next one stands alone.

@@ -2,10 +2,14 @@ mod anthropic;
 mod invariants;
 mod ollama_to_openai;
 mod openai_to_ollama;
+mod providers;
+mod responses;
 mod same;
 
 use super::*;
-use crate::dialect::{Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI};
+use crate::dialect::{
+    Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI, responses::RESPONSES,
+};
 use serde_json::Value;
 
 const NOW: u64 = 1_785_000_002_000;

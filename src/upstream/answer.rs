@@ -3,7 +3,7 @@
 use super::{
     AnswerBody, BoxError, Permit,
     body::{Watch, join, reason},
-    exchange::Exchange,
+    exchange::{Exchange, names_usage},
     headers,
 };
 use crate::{
@@ -198,6 +198,11 @@ where
         let collected = self.collect(body).await?;
         let (message, _) = pair.upstream.read_error(head.status, &collected);
         drop(permit);
+        let unread =
+            matches!(head.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+        if unread && self.tries_usage && names_usage(&message) {
+            return Err(Error::Reported { upstream: self.upstream.name.clone(), message });
+        }
         headers::incoming(&mut head.headers, false);
         // The upstream refused *our* key: that is no reason for the client to sign in anywhere.
         let key_refused = matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);

@@ -70,7 +70,7 @@ where
     /// Streamed, the first goes ahead until it means something: until then nothing is told to the client, and
     /// choice 0 is the first that it hears of, as OpenAI's SDK needs it.
     pub(super) async fn several(
-        self,
+        &self,
         head: request::Parts,
         bodies: Vec<Bytes>,
         permit: Permit,

@@ -5,7 +5,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    dialect::{Operation, Reply, anthropic, ollama},
+    dialect::{Operation, Reply, StreamUsage, anthropic, ollama},
     error::Error,
     front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
@@ -19,8 +19,14 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Body;
-use std::{sync::Arc, time::Instant};
-use unigate_layers::{body::Buffered, notes::Target};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+use unigate_layers::{
+    body::{Buffered, Replay},
+    notes::Target,
+};
 use uuid::Uuid;
 
 /// One request to one upstream.
@@ -35,6 +41,8 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     pub(super) bounds: Bounds,
     pub(super) started: Instant,
     images: Option<Images>,
+    /// Whether usage was asked for without knowing whether that is understood.
+    pub(super) tries_usage: bool,
     aim: Aim,
 }
 
@@ -72,8 +80,12 @@ where
         record.serve(served);
         let known = target.model.as_ref().or(ask.as_ref().and_then(|ask| ask.model.as_ref()));
         let known = known.and_then(|model| (upstreams.knows)(&upstream.name, model));
+        let mut quirks = upstream.quirks;
+        if upstream.unasked.load(Ordering::Relaxed) {
+            quirks.usage = StreamUsage::Unasked;
+        }
         let aim = Aim {
-            quirks: upstream.quirks,
+            quirks,
             model: known.unwrap_or_default(),
             strict: upstreams.strict,
             max_image_bytes: upstreams.max_image_bytes,
@@ -89,12 +101,39 @@ where
             bounds: upstreams.bounds,
             started: Instant::now(),
             images: upstreams.images.clone(),
+            tries_usage: false,
             aim,
         }
     }
 
+    /// Sends it; once more, where the upstream does not understand that usage is asked for, which it will be asked
+    /// for no more.
     pub(super) async fn run(
         mut self,
+        head: request::Parts,
+        body: Buffered<B>,
+        permit: Permit,
+        via: &HeaderValue,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
+        let unsure = streamed && self.aim.quirks.usage == StreamUsage::Tried;
+        let again = unsure.then(|| Some((head.clone(), body.replay()?))).flatten();
+        match (self.attempt(head, body, permit, via).await, again) {
+            (Err(Error::Reported { message, .. }), Some((head, body)))
+                if self.tries_usage && names_usage(&message) =>
+            {
+                self.upstream.unasked.store(true, Ordering::Relaxed);
+                self.aim.quirks.usage = StreamUsage::Unasked;
+                self.tries_usage = false;
+                let permit = self.upstream.enter()?;
+                self.attempt(head, body, permit, via).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn attempt(
+        &mut self,
         mut head: request::Parts,
         body: Buffered<B>,
         permit: Permit,
@@ -148,6 +187,7 @@ where
             bounds: self.bounds,
             started: self.started,
             images: None,
+            tries_usage: false,
             aim: Aim::default(),
         }
     }
@@ -240,6 +280,8 @@ where
         let path = pair.upstream.path(translated.operation).filter(|_| !pair.same());
         self.reply.calls_as_text = translated.calls_as_text;
         self.warning = self.worded(&translated);
+        let asks = translated.strip_usage || !pair.same() && pair.upstream.name() == "openai";
+        self.tries_usage = asks && self.aim.quirks.usage == StreamUsage::Tried;
         self.address(head, path)?;
         // Ollama's clients may send JSON as anything; nobody else reads it as that.
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -299,6 +341,11 @@ where
             .map_err(|error| Error::Internal(format!("upstream path: {error}")))?;
         Ok(())
     }
+}
+
+/// Whether an upstream complains of being asked for usage.
+pub(super) fn names_usage(message: &str) -> bool {
+    message.contains("stream_options") || message.contains("include_usage")
 }
 
 /// What becomes of a request at the leaf.

@@ -169,6 +169,63 @@ const WRONG: &[Wrong] = &[
         "tools[0].type",
         r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#,
     ),
+    wrong("responses", "not JSON", "JSON", r#"{"model":"m","input":["#),
+    wrong("responses", "no input", "input", r#"{"model":"m"}"#),
+    wrong("responses", "an empty input", "input", r#"{"model":"m","input":[]}"#),
+    wrong(
+        "responses",
+        "wrong base64",
+        "input[0].content[0].image_url",
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,%%%"}]}]}"#,
+    ),
+    wrong(
+        "responses",
+        "a schema that is a text",
+        "text.format.schema",
+        r#"{"model":"m","input":"x","text":{"format":{"type":"json_schema","name":"n","schema":"y"}}}"#,
+    ),
+    wrong(
+        "responses",
+        "an unknown role",
+        "input[0].role",
+        r#"{"model":"m","input":[{"role":"robot","content":"x"}]}"#,
+    ),
+    wrong(
+        "responses",
+        "an unknown part",
+        "input[0].content[0].type",
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"hologram"}]}]}"#,
+    ),
+    wrong(
+        "responses",
+        "an unknown item",
+        "input[0].type",
+        r#"{"model":"m","input":[{"type":"hologram"}]}"#,
+    ),
+    wrong(
+        "responses",
+        "a result without a call",
+        "input[0].call_id",
+        r#"{"model":"m","input":[{"type":"function_call_output","call_id":"c","output":"x"}]}"#,
+    ),
+    wrong(
+        "responses",
+        "arguments that are not JSON",
+        "input[0].arguments",
+        r#"{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"x"}]}"#,
+    ),
+    wrong(
+        "responses",
+        "a tool of OpenAI's own",
+        "tools[0].type",
+        r#"{"model":"m","input":"x","tools":[{"type":"file_search"}]}"#,
+    ),
+    wrong(
+        "responses",
+        "an answer that somebody should have kept",
+        "previous_response_id",
+        r#"{"model":"m","input":"x","previous_response_id":"resp_1"}"#,
+    ),
 ];
 
 #[test]

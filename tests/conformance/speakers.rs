@@ -2,7 +2,10 @@
 
 use crate::{json::Json, normal, steps};
 use unigate::{
-    dialect::{Dialect, Framing, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Framing, Quirks, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+        responses::RESPONSES,
+    },
     provider::Provider,
 };
 
@@ -51,6 +54,15 @@ pub(crate) static SPEAKERS: &[Speaker] = &[
         steps: steps::anthropic,
         whole: normal::anthropic,
         request: normal::anthropic_request,
+    },
+    Speaker {
+        name: "responses",
+        title: "Responses",
+        dialect: &RESPONSES,
+        provider: "",
+        steps: steps::responses,
+        whole: normal::responses,
+        request: std::convert::identity,
     },
 ];
 

@@ -15,7 +15,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
     ("translate", &["chat", "dialect", "error", "wire"]),
-    ("provider", &["config", "dialect"]),
+    ("provider", &["chat", "config", "dialect"]),
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.

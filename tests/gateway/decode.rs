@@ -54,16 +54,19 @@ fn decoded(seen: &Seen) -> Value {
 
 #[tokio::test]
 async fn golden_5_a_compressed_responses_request_goes_where_its_model_is_and_stays_compressed() {
-    let local = Upstream::always(&["m"], Script::json(&json!({ "who": "local" }))).await;
-    let cloud = Upstream::always(&["g"], Script::json(&json!({ "who": "cloud" }))).await;
+    let local = Upstream::always(&["m"], Script::said("hi")).await;
+    let response = json!({ "id": "resp_1", "object": "response", "status": "completed", "model": "g",
+        "output": [{ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+            "content": [{ "type": "output_text", "text": "hi", "annotations": [] }] }] });
+    let cloud = Upstream::always(&["g"], Script::json(&response)).await;
     let gateway =
         Gateway::start(config(&[("ollama", "ollama", &local), ("cloud", "openai", &cloud)])).await;
     for coding in CODINGS {
         let sent = packed(coding, json!({ "model": "g", "input": "hello" }).to_string());
         let client = gateway.client().with("content-type", "application/json");
-        let client = client.with("content-encoding", coding);
+        let client = client.with("content-encoding", coding).with("cache-control", "no-store");
         let answer = client.send(Method::POST, "/v1/responses", sent.clone()).await;
-        assert_eq!(answer.json()["who"], "cloud", "{coding}");
+        assert_eq!(answer.json(), response, "{coding}");
         as_it_came(&cloud.seen().pop().unwrap(), coding, &sent);
     }
     assert!(local.seen().is_empty());

@@ -17,6 +17,8 @@ mod forced;
 mod images;
 mod log;
 mod passthrough;
+mod providers;
+mod responses;
 mod route;
 mod shutdown;
 mod streaming;

@@ -229,19 +229,6 @@ async fn what_nobody_knows_passes_with_its_query_to_the_default_upstream() {
 }
 
 #[tokio::test]
-async fn a_responses_request_goes_to_whoever_has_its_model() {
-    let local = Upstream::always(&["m"], Script::json(&json!({ "who": "local" }))).await;
-    let cloud = Upstream::always(&["g"], Script::json(&json!({ "who": "cloud" }))).await;
-    let gateway =
-        Gateway::start(config(&[("ollama", "ollama", &local), ("cloud", "openai", &cloud)])).await;
-    let client = gateway.client().with("content-type", "application/json");
-    for (model, who) in [("g", "cloud"), ("m", "local"), ("unknown", "local")] {
-        let answer = client.post("/v1/responses", &json!({ "model": model, "input": "x" })).await;
-        assert_eq!(answer.json()["who"], who, "{model}");
-    }
-}
-
-#[tokio::test]
 async fn golden_12_a_frame_passes_before_its_line_is_complete() {
     let (first, second) = (
         Bytes::from_static(b"{\"message\":{\"content\":\"\xf0\x9f"),

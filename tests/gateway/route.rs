@@ -132,7 +132,7 @@ async fn what_is_not_read_here_goes_to_the_default_and_not_to_the_smallest() {
     let upstream = Upstream::always(INSTALLED, Script::json(&json!({}))).await;
     let gateway = Gateway::before(&upstream).await;
     let client = gateway.client().with("content-type", "application/json");
-    for path in ["/v1/responses", "/v1/messages"] {
+    for path in ["/v1/responses/compact", "/v1/moderations"] {
         let answer = client.post(path, &json!({ "model": "auto", "input": "hi" })).await;
         assert_eq!(answer.header("x-unigate-model"), "large:8b", "{path}");
         assert_eq!(upstream.seen().last().unwrap().json()["model"], "large:8b");

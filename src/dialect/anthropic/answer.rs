@@ -118,10 +118,11 @@ impl Counts {
 
 impl ReadAnswer for Reader {
     fn read(&mut self, event: &[u8], out: &mut Vec<Delta>) {
-        match serde_json::from_slice::<Event<'_>>(event) {
+        match json::read::<Event<'_>>(event, &mut None) {
             Ok(event) => self.event(event, out),
             Err(error) => out.push(Delta::Error(format!(
-                "the upstream sent something that is not Anthropic's: {error}"
+                "the upstream sent something that is not Anthropic's: {}",
+                json::why(&error)
             ))),
         }
     }
@@ -263,8 +264,9 @@ fn finish(reason: &str) -> Finish {
 }
 
 pub(super) fn whole(body: &[u8]) -> Result<Answer, Unread> {
-    let message = serde_json::from_slice::<Message<'_>>(body)
-        .map_err(|error| Unread::Strange(error.to_string()))?;
+    let mut room = None;
+    let message = json::read::<Message<'_>>(body, &mut room)
+        .map_err(|error| Unread::Strange(json::why(&error)))?;
     let kind = message.r#type.0.as_deref().unwrap_or_default();
     if kind == "error" || message.error.is_some() {
         return Err(Unread::Failed(error(message.error)));

@@ -1,16 +1,18 @@
 //! Writes answers as OpenAI gives them.
 
+mod shape;
+
+pub(super) use self::shape::Counts;
+use self::shape::{Called, Choice, Function, Logprobs, Object, Words};
+use super::detail::Detail;
 use crate::{
-    chat::{Answer, Call, Delta, Finish, Number, Piece, Said, Token, Vector},
-    dialect::{
-        Operation, Reply, Usage, WriteAnswer, base64, json,
-        tokens::{self, Told},
-    },
+    chat::{Answer, Call, Delta, Finish, Piece, Said, Token, Vector},
+    dialect::{Operation, Reply, Usage, WriteAnswer, base64, json, tokens},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 /// Writes the events of `/v1/chat/completions` or `/v1/completions`.
 #[derive(Debug)]
@@ -28,138 +30,8 @@ pub(super) struct Writer {
     offset: usize,
 }
 
-// Source: openai-python types/chat/chat_completion.py, chat_completion_chunk.py, types/completion.py.
-#[derive(Serialize)]
-struct Object<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    system_fingerprint: &'static str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<Counts>>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<Words<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Words<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    // Completions have no place for it; as an extra field it is at least not lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<&'a str>,
-    logprobs: Option<Logprobs<'a>>,
-    finish_reason: Option<&'static str>,
-}
-
-/// In the shape of chats, or in that of completions.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Logprobs<'a> {
-    Chat {
-        content: Vec<Told<'a>>,
-        refusal: Option<()>,
-    },
-    Text {
-        tokens: Vec<&'a str>,
-        token_logprobs: Vec<&'a Number>,
-        top_logprobs: Vec<BTreeMap<&'a str, &'a Number>>,
-        text_offset: Vec<usize>,
-    },
-}
-
-/// What was thought with the seal on it, as OpenRouter tells it; OpenAI's own dialect has no place for the seal, and
-/// Anthropic wants it back.
-// Source: openrouter.ai/docs, "Reasoning tokens", reasoning_details.
-#[derive(Serialize)]
-struct Detail<'a> {
-    r#type: &'static str,
-    text: &'a str,
-    signature: &'a str,
-    format: &'static str,
-    index: usize,
-}
-
-#[derive(Default, Serialize)]
-struct Words<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<Option<&'a str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<[Detail<'a>; 1]>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Called<'a>>,
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'static str>,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
-}
-
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct Counts {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct PromptDetails {
-    cached_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct CompletionDetails {
-    reasoning_tokens: u64,
-}
-
 /// As Ollama's own /v1 says it. Source: ollama openai/openai.go.
 const FINGERPRINT: &str = "fp_ollama";
-
-impl From<Usage> for Counts {
-    fn from(usage: Usage) -> Self {
-        let (prompt, completion) = (usage.prompt.unwrap_or(0), usage.completion.unwrap_or(0));
-        Self {
-            prompt_tokens: prompt,
-            completion_tokens: completion,
-            total_tokens: prompt.saturating_add(completion),
-            prompt_tokens_details: usage.cached.or(usage.written).map(|_| PromptDetails {
-                cached_tokens: usage.cached.unwrap_or(0),
-                cache_write_tokens: usage.written,
-            }),
-            completion_tokens_details: usage
-                .reasoning
-                .map(|reasoning_tokens| CompletionDetails { reasoning_tokens }),
-        }
-    }
-}
 
 /// The `delta` of a chunk, or what a completion chunk has instead.
 #[derive(Default)]
@@ -410,13 +282,6 @@ fn logprobs<'a>(
         token_logprobs: list.iter().map(|token| &token.logprob).collect(),
         top_logprobs: list.iter().map(others).collect(),
     })
-}
-
-impl<'a> Detail<'a> {
-    fn new(text: &'a str, signature: &'a str) -> Self {
-        let (r#type, format) = ("reasoning.text", "anthropic-claude-v1");
-        Self { r#type, text, signature, format, index: 0 }
-    }
 }
 
 fn embedded(vectors: &[Vector], usage: Usage, reply: &Reply) -> Bytes {

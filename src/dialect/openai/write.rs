@@ -1,150 +1,34 @@
 //! Writes requests of the common tongue as OpenAI requests.
 
 mod message;
+mod shape;
+mod sieve;
 
+use self::{
+    shape::{Chat, Chosen, Complete, Embed, Function, Named, NamedSchema, Shape},
+    sieve::Sieve,
+};
 use crate::{
-    chat::{
-        Choice, Completion, Conversation, Effort, Format, Message, Number, Part, Request, Sampling,
-        Task, Think,
-    },
+    chat::{Choice, Completion, Conversation, Format, Message, Part, Request, Task, Think},
     dialect::{
-        Operation, Quirks, Written,
+        Formats, Operation, Quirks, Written,
         alike::{self, Offered, untranslatable},
         json,
     },
     error::Error,
 };
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-#[derive(Serialize)]
-struct Chat<'a> {
-    model: &'a str,
-    messages: Vec<message::Said<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Offered<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Chosen<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<Shape<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(flatten)]
-    common: Common<'a>,
-}
-
-#[derive(Serialize)]
-struct Complete<'a> {
-    model: &'a str,
-    prompt: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    suffix: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<u8>,
-    #[serde(flatten)]
-    common: Common<'a>,
-}
-
-#[derive(Serialize)]
-struct Embed<'a> {
-    model: &'a str,
-    input: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<&'a Number>,
-    encoding_format: &'static str,
-}
-
-// No field is ever null: some upstreams refuse an explicit null (portkey 10536).
-#[derive(Serialize)]
-struct Common<'a> {
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repetition_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stop: &'a [String],
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Shape<'a> {
-    JsonObject,
-    JsonSchema { json_schema: NamedSchema<'a> },
-}
-
-#[derive(Serialize)]
-struct NamedSchema<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    schema: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Chosen<'a> {
-    Mode(&'static str),
-    Function(Function<'a>),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Function<'a> {
-    Function { function: Named<'a> },
-}
-
-#[derive(Serialize)]
-struct Named<'a> {
-    name: &'a str,
-}
-
 pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Error> {
-    let mut dropped = request.dropped.clone();
+    let mut sieve = Sieve::new(request, quirks);
     let (operation, body) = match &request.task {
-        Task::Chat(conversation) => {
-            (Operation::Chat, chat(request, conversation, quirks, &mut dropped)?)
-        }
+        Task::Chat(conversation) => (Operation::Chat, chat(request, conversation, &mut sieve)?),
         Task::Complete(completion) if completion.verbatim => {
-            (Operation::Generate, complete(request, completion, quirks, &mut dropped)?)
+            (Operation::Generate, complete(request, completion, &mut sieve)?)
         }
         // Ollama puts a plain prompt into the model's template, and so does a chat.
         Task::Complete(completion) => {
-            let conversation = conversation(completion);
-            (Operation::Chat, chat(request, &conversation, quirks, &mut dropped)?)
+            (Operation::Chat, chat(request, &conversation(completion), &mut sieve)?)
         }
         Task::Embed(embed) if embed.input.is_empty() => {
             // Ollama answers with no vectors; OpenAI does not answer.
@@ -162,7 +46,7 @@ pub(super) fn request(request: &Request, quirks: Quirks) -> Result<Written, Erro
     };
     // Dropped by name, because they say how Ollama runs a model and not what it answers: keep_alive, truncate,
     // shift, and the options num_ctx, num_keep, typical_p, repeat_last_n, mirostat*, num_gpu and the like.
-    Ok(Written { operation, body, dropped, calls_as_text: false })
+    Ok(Written { operation, body, dropped: sieve.dropped, calls_as_text: false })
 }
 
 fn conversation(completion: &Completion) -> Conversation {
@@ -182,46 +66,80 @@ fn conversation(completion: &Completion) -> Conversation {
 fn chat(
     request: &Request,
     conversation: &Conversation,
-    quirks: Quirks,
-    dropped: &mut Vec<&'static str>,
+    sieve: &mut Sieve,
 ) -> Result<bytes::Bytes, Error> {
+    // Several calls at once is what everybody does who is not told otherwise.
+    let several =
+        sieve.unless(|several| *several, "parallel_tool_calls", conversation.parallel_tools);
+    let logprobs = sieve.keep("logprobs", request.sampling.logprobs);
+    let (tools, tool_choice) = tools(conversation, sieve);
+    let any = any_object();
     Ok(json::bytes(&Chat {
         model: &request.model,
-        messages: message::write(&conversation.messages, quirks)?,
-        tools: alike::offered(conversation).into_iter().map(Offered::new).collect(),
-        tool_choice: conversation.tool_choice.as_ref().map(|choice| match choice {
-            Choice::Auto | Choice::Allowed { required: false, .. } => Chosen::Mode("auto"),
-            Choice::None => Chosen::Mode("none"),
-            Choice::Required | Choice::Allowed { required: true, .. } => Chosen::Mode("required"),
-            Choice::Named(name) => {
-                Chosen::Function(Function::Function { function: Named { name } })
-            }
-        }),
-        parallel_tool_calls: conversation.parallel_tools,
-        response_format: conversation.format.as_ref().map(|format| match format {
-            Format::Json => Shape::JsonObject,
-            Format::Schema(schema) => Shape::JsonSchema {
-                json_schema: NamedSchema {
-                    name: schema.name.as_deref().unwrap_or("response"),
-                    description: schema.description.as_deref(),
-                    schema: &schema.schema,
-                    strict: schema.strict,
-                },
-            },
-        }),
-        logprobs: request.sampling.logprobs.map(|_| true),
-        top_logprobs: request.sampling.logprobs.filter(|others| *others > 0),
-        user: request.user.as_deref(),
-        reasoning_effort: effort(conversation.think, quirks, dropped),
-        common: common(request, quirks, dropped)?,
+        messages: message::write(&conversation.messages, sieve.quirks)?,
+        tools,
+        tool_choice,
+        parallel_tool_calls: several,
+        response_format: format(conversation.format.as_ref(), any.as_deref(), sieve),
+        thinking: sieve.thinking(conversation.think),
+        logprobs: logprobs.map(|_| true),
+        top_logprobs: sieve.keep("top_logprobs", logprobs.filter(|others| *others > 0)),
+        user: sieve.keep("user", request.user.as_deref()),
+        common: sieve.common(request, true),
     }))
+}
+
+fn tools<'a>(
+    conversation: &'a Conversation,
+    sieve: &Sieve,
+) -> (Vec<Offered<'a>>, Option<Chosen<'a>>) {
+    let mut offered = alike::offered(conversation);
+    let chosen = conversation.tool_choice.as_ref().map(|choice| match choice {
+        Choice::Auto | Choice::Allowed { required: false, .. } => Chosen::Mode("auto"),
+        Choice::None => Chosen::Mode("none"),
+        Choice::Required | Choice::Allowed { required: true, .. } => Chosen::Mode("required"),
+        Choice::Named(name) if sieve.quirks.choice_is_a_word => {
+            offered.retain(|tool| tool.name == *name);
+            Chosen::Mode("required")
+        }
+        Choice::Named(name) => Chosen::Function(Function::Function { function: Named { name } }),
+    });
+    (offered.into_iter().map(Offered::new).collect(), chosen)
+}
+
+fn format<'a>(
+    format: Option<&'a Format>,
+    any: Option<&'a RawValue>,
+    sieve: &mut Sieve,
+) -> Option<Shape<'a>> {
+    let named = |name, description, schema, strict| Shape::JsonSchema {
+        json_schema: NamedSchema { name, description, schema, strict },
+    };
+    match (format?, sieve.quirks.formats) {
+        (Format::Json, Formats::Schema) => any.map(|any| named("object", None, any, None)),
+        (Format::Json, Formats::All | Formats::Object) => Some(Shape::JsonObject),
+        (Format::Schema(_), Formats::Object) => {
+            sieve.dropped.push("json_schema");
+            Some(Shape::JsonObject)
+        }
+        (Format::Schema(schema), Formats::All | Formats::Schema) => Some(named(
+            schema.name.as_deref().unwrap_or("response"),
+            schema.description.as_deref(),
+            &schema.schema,
+            schema.strict,
+        )),
+    }
+}
+
+/// The schema that every object fits.
+fn any_object() -> Option<Box<RawValue>> {
+    RawValue::from_string(r#"{"type":"object"}"#.to_owned()).ok()
 }
 
 fn complete(
     request: &Request,
     completion: &Completion,
-    quirks: Quirks,
-    dropped: &mut Vec<&'static str>,
+    sieve: &mut Sieve,
 ) -> Result<bytes::Bytes, Error> {
     let why = "a raw or fill-in-the-middle prompt goes out as a plain completion, which has no such thing";
     for (name, there) in [
@@ -234,66 +152,15 @@ fn complete(
         }
     }
     if completion.think.as_ref().is_some_and(|think| *think != Think::Off) {
-        dropped.push("think");
+        sieve.dropped.push("think");
     }
+    let logprobs = sieve.keep("logprobs", request.sampling.logprobs);
     Ok(json::bytes(&Complete {
         model: &request.model,
         prompt: &completion.prompt,
         suffix: completion.suffix.as_deref(),
         // Here the number alone says both, and 1 is the least.
-        logprobs: request.sampling.logprobs.map(|others| others.max(1)),
-        // Completions know only the older name of the limit.
-        common: common(request, Quirks { max_completion_tokens: false, ..quirks }, dropped)?,
+        logprobs: logprobs.map(|others| others.max(1)),
+        common: sieve.common(request, false),
     }))
-}
-
-fn effort(
-    think: Option<Think>,
-    quirks: Quirks,
-    dropped: &mut Vec<&'static str>,
-) -> Option<&'static str> {
-    let effort = think?.effort().map_or("none", Effort::as_str);
-    if !quirks.reasoning_effort {
-        dropped.push("think");
-        return None;
-    }
-    Some(effort)
-}
-
-fn common<'a>(
-    request: &'a Request,
-    quirks: Quirks,
-    dropped: &mut Vec<&'static str>,
-) -> Result<Common<'a>, Error> {
-    let Sampling { temperature, top_p, top_k, min_p, repeat_penalty, .. } = &request.sampling;
-    for (name, set) in [
-        ("top_k", top_k.is_some()),
-        ("min_p", min_p.is_some()),
-        ("repeat_penalty", repeat_penalty.is_some()),
-    ] {
-        if set && !quirks.sampling_extras {
-            dropped.push(name);
-        }
-    }
-    let extra = |number: &'a Option<Number>| number.as_ref().filter(|_| quirks.sampling_extras);
-    let limit = request.sampling.max_tokens.as_ref();
-    Ok(Common {
-        stream: request.stream,
-        stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
-        max_completion_tokens: limit.filter(|_| quirks.max_completion_tokens),
-        max_tokens: limit.filter(|_| !quirks.max_completion_tokens),
-        temperature: match temperature {
-            // OpenAI refuses what Ollama takes.
-            Some(number) if number.value() > 2.0 => serde_json::from_str("2").ok(),
-            number => number.as_ref().map(Number::as_raw),
-        },
-        top_p: top_p.as_ref(),
-        top_k: extra(top_k),
-        min_p: extra(min_p),
-        repetition_penalty: extra(repeat_penalty),
-        frequency_penalty: request.sampling.frequency_penalty.as_ref(),
-        presence_penalty: request.sampling.presence_penalty.as_ref(),
-        seed: request.sampling.seed.as_ref(),
-        stop: &request.sampling.stop,
-    })
 }

@@ -21,6 +21,8 @@ const fn case(
 const DONE: Option<&str> = Some("\"done\":true");
 const FINISH: Option<&str> = Some("\"finish_reason\":\"");
 const STOP: Option<&str> = Some("\"message_stop\"");
+const COMPLETED: Option<&str> = Some("\"response.completed\"");
+const INCOMPLETE: Option<&str> = Some("\"response.incomplete\"");
 
 const CASES: &[Case] = &[
     case("ollama/chat.ndjson", &OLLAMA, Operation::Chat, DONE),
@@ -32,6 +34,23 @@ const CASES: &[Case] = &[
     case("openai/odd_framing.sse", &OPENAI, Operation::Chat, FINISH),
     case("openai/azure.sse", &OPENAI, Operation::Chat, FINISH),
     case("openai/reasoning.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/openai.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/vllm.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/groq.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/openrouter.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/deepseek.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/llamacpp.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/lmstudio.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/mistral.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/gemini.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/together.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/fireworks.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/xai.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/ollama.sse", &OPENAI, Operation::Chat, FINISH),
+    case("openai/vllm_error.sse", &OPENAI, Operation::Chat, None),
+    case("openai/groq_error.sse", &OPENAI, Operation::Chat, None),
+    case("openai/openrouter_error.sse", &OPENAI, Operation::Chat, None),
+    case("openai/llamacpp_error.sse", &OPENAI, Operation::Chat, None),
     case("openai/completion.sse", &OPENAI, Operation::Generate, FINISH),
     case("openai/two_choices.sse", &OPENAI, Operation::Chat, FINISH),
     case("openai/error_after_content.sse", &OPENAI, Operation::Chat, None),
@@ -41,6 +60,12 @@ const CASES: &[Case] = &[
     case("anthropic/thinking_and_tools.sse", &ANTHROPIC, Operation::Chat, STOP),
     case("anthropic/odd.sse", &ANTHROPIC, Operation::Chat, STOP),
     case("anthropic/error_after_content.sse", &ANTHROPIC, Operation::Chat, None),
+    case("responses/chat.sse", &RESPONSES, Operation::Chat, COMPLETED),
+    case("responses/reasoning_and_tools.sse", &RESPONSES, Operation::Chat, COMPLETED),
+    case("responses/search.sse", &RESPONSES, Operation::Chat, COMPLETED),
+    case("responses/incomplete.sse", &RESPONSES, Operation::Chat, INCOMPLETE),
+    case("responses/error_after_content.sse", &RESPONSES, Operation::Chat, None),
+    case("responses/failed.sse", &RESPONSES, Operation::Chat, None),
 ];
 
 /// Every way a fixture can go: to either client, with and without usage, stripped or not.
@@ -51,6 +76,8 @@ fn ways(case: &Case) -> Vec<(Pair, bool, bool)> {
             ways.push((pair(client, case.upstream, case.operation), usage, strip));
         }
     }
+    // Its streams tell their usage whether asked or not.
+    ways.push((pair(&RESPONSES, case.upstream, case.operation), false, false));
     ways
 }
 
@@ -114,6 +141,12 @@ fn a_stream_that_is_cut_before_its_terminal_is_never_complete() {
                     let line = serde_json::from_str::<Value>(line);
                     line.is_ok_and(|line| line["done"] == true)
                 };
+                let over = |line: &str| {
+                    let data = line.strip_prefix("data: ").unwrap_or_default();
+                    let data = serde_json::from_str::<Value>(data).unwrap_or_default();
+                    data["type"] == "response.completed" || data["type"] == "response.incomplete"
+                };
+                assert!(!out.lines().any(over), "{out}");
                 assert!(!out.contains("[DONE]") && !out.lines().any(done), "{out}");
                 assert!(!out.contains("{\"type\":\"message_stop\"}"), "{out}");
                 assert!(out.trim_end().rsplit('\n').next().unwrap().contains("\"error\""), "{out}");
@@ -146,7 +179,7 @@ proptest! {
     #[test]
     fn any_pieces_give_the_same_events(
         which in 0..CASES.len(),
-        way in 0..9usize,
+        way in 0..10usize,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let case = &CASES[which];

@@ -75,8 +75,9 @@ fn tried(operation: Operation, client: usize, request: &Json, body: &Json, path:
         let said = super::words(client, &client.dialect.error(&error, "r1"));
         let on_the_way = |step: &Step| matches!(step, Step::Key(key) if said.contains(&**key));
         let (from, to) = (client.name, upstream.name);
-        // Or that what is wrong was to be paired with something.
-        let named = path.iter().any(on_the_way) || said.contains("tool call");
+        // Or that what is wrong was to be paired with something, or that nothing is left of the whole.
+        let whole = said.contains("tool call") || said.contains("must say something");
+        let named = path.iter().any(on_the_way) || whole;
         assert!(named, "{from} to {to}: {said:?}, {path:?} in {text}");
     }
 }

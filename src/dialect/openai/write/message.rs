@@ -2,7 +2,7 @@
 
 use crate::{
     chat::{self, Media, Message, Source},
-    dialect::{Quirks, alike, media},
+    dialect::{History, Quirks, alike, media, openai::detail::Detail},
     error::Error,
 };
 use serde::Serialize;
@@ -14,6 +14,10 @@ pub(super) struct Said<'a> {
     content: Content<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<[Detail<'a>; 1]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +63,19 @@ struct Called<'a> {
     id: String,
     r#type: &'static str,
     function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Extra>,
+}
+
+// Source: ai.google.dev/gemini-api/docs/openai and /thought-signatures.
+#[derive(Serialize)]
+struct Extra {
+    google: Google,
+}
+
+#[derive(Serialize)]
+struct Google {
+    thought_signature: &'static str,
 }
 
 #[derive(Serialize)]
@@ -83,7 +100,7 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
         .enumerate()
         .map(|(index, message)| {
             alike::known_role(index, message)?;
-            let tool_calls = called(index, message);
+            let tool_calls = called(index, message, quirks);
             if message.role != "tool" {
                 open = tool_calls
                     .iter()
@@ -96,12 +113,21 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
                     .collect();
                 known.extend(tool_calls.iter().map(|call| call.id.clone()));
             }
+            let thought = message.thinking.as_deref();
+            let seal = message.signature.as_deref().filter(|_| quirks.history == History::Details);
+            let plain = match quirks.history {
+                History::Reasoning => true,
+                History::Details => seal.is_none(),
+                History::Never | History::ReasoningContent => false,
+            };
             Ok(Said {
                 role: &message.role,
                 content: content(message),
-                // Who understands the other extras shows its own reasoning again; OpenAI refuses it.
-                reasoning: message.thinking.as_deref().filter(|_| quirks.sampling_extras),
-                tool_call_id: answered(message, &mut open, &known)?,
+                reasoning: thought.filter(|_| plain),
+                reasoning_content: thought.filter(|_| quirks.history == History::ReasoningContent),
+                reasoning_details: seal
+                    .map(|seal| [Detail::new(thought.unwrap_or_default(), seal)]),
+                tool_call_id: answered(message, quirks, &mut open, &known)?,
                 tool_calls,
             })
         })
@@ -138,32 +164,61 @@ fn shown(media: &Media) -> Part<'_> {
     }
 }
 
-fn called(index: usize, message: &Message) -> Vec<Called<'_>> {
+fn called(index: usize, message: &Message, quirks: Quirks) -> Vec<Called<'_>> {
     let calls = message.calls.iter().enumerate();
     calls
         .map(|(number, call)| Called {
-            // From its place alone, so that the next turn names it the same; nine letters and
-            // digits, because Mistral takes nothing else.
-            id: call.id.clone().unwrap_or_else(|| format!("call{index:03}{number:02}")),
+            // From its place alone, so that the next turn names it the same.
+            id: match &call.id {
+                Some(id) => suited(id, quirks),
+                None => suited(&format!("call{index:03}{number:02}"), quirks),
+            },
             r#type: "function",
             function: Function { name: &call.name, arguments: &call.arguments },
+            // Only the first call of a turn is looked at.
+            extra_content: quirks
+                .call_seal
+                .filter(|_| number == 0)
+                .map(|thought_signature| Extra { google: Google { thought_signature } }),
         })
         .collect()
+}
+
+/// An id as this upstream takes it: the same one gives the same, in calls and in results, on every turn.
+fn suited(id: &str, quirks: Quirks) -> String {
+    const LONG: usize = 9;
+    const SIGNS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let fits = id.len() == LONG && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if fits || !quirks.short_ids {
+        return id.to_owned();
+    }
+    // FNV-1a: the ids of one conversation are few, and nobody gains by making two of them alike.
+    let mut hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut short = String::with_capacity(LONG);
+    for _ in 0..LONG {
+        short.push(char::from(SIGNS[(hash % 62) as usize]));
+        hash /= 62;
+    }
+    short
 }
 
 /// The id of the call that a tool's message answers: by its id; else by the function's name, or in order, where the
 /// call had no id of its own.
 fn answered(
     message: &Message,
+    quirks: Quirks,
     open: &mut Vec<Open<'_>>,
     known: &BTreeSet<String>,
 ) -> Result<Option<String>, Error> {
     if message.role != "tool" {
         return Ok(None);
     }
-    if let Some(id) = message.call_id.as_ref().filter(|id| known.contains(*id)) {
-        open.retain(|call| call.id != *id);
-        return Ok(Some(id.clone()));
+    let given = message.call_id.as_deref().map(|id| suited(id, quirks));
+    if let Some(id) = given.filter(|id| known.contains(id)) {
+        open.retain(|call| call.id != id);
+        return Ok(Some(id));
     }
     // Source: ollama docs/capabilities/tool-calling.mdx: results come with the function's name, or in order.
     let named = |call: &Open<'_>| message.tool_name.as_deref().is_none_or(|name| call.name == name);

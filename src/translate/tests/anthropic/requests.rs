@@ -1,6 +1,10 @@
 //! What an Anthropic client asks of the others.
 
 use super::*;
+use crate::{
+    chat::Effort,
+    dialect::{Switch, Thinking},
+};
 
 fn ask(extra: &str) -> String {
     let comma = if extra.is_empty() { "" } else { "," };
@@ -129,8 +133,9 @@ fn tools_and_choices_are_said_in_the_words_of_the_others() {
 
 #[test]
 fn thinking_and_effort_are_one_wish() {
-    let aim =
-        Aim { quirks: Quirks { reasoning_effort: true, ..Quirks::default() }, ..Aim::default() };
+    let efforts = &[Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh];
+    let thinking = Thinking { efforts, switch: Switch::Effort, ..Thinking::default() };
+    let aim = Aim { quirks: Quirks { thinking, ..Quirks::default() }, ..Aim::default() };
     let effort = |extra: &str| {
         let body = Bytes::from(ask(extra));
         let sent = front(&OPENAI).request(&body, &aim).unwrap();

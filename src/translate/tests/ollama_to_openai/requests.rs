@@ -1,12 +1,19 @@
 use super::*;
-
-const FULL: Quirks = Quirks {
-    max_completion_tokens: true,
-    sampling_extras: true,
-    reasoning_effort: true,
-    answer_tokens: 0,
-    adaptive_thinking: false,
+use crate::{
+    chat::Effort,
+    dialect::{Switch, Thinking},
 };
+
+/// An upstream that takes whatever there is.
+fn full() -> Quirks {
+    let efforts = &[Effort::Low, Effort::Medium, Effort::High];
+    Quirks {
+        max_completion_tokens: true,
+        takes: &["top_k", "min_p", "repetition_penalty"],
+        thinking: Thinking { efforts, switch: Switch::Effort, ..Thinking::default() },
+        ..Quirks::default()
+    }
+}
 
 fn outgoing(operation: Operation, quirks: Quirks, body: &str) -> (Value, Outgoing) {
     let out = ollama_front(operation)
@@ -71,10 +78,10 @@ fn golden_58_limits_and_stops() {
         outgoing(Operation::Chat, quirks, &body).0
     };
     for none in ["-1", "0", "-2", "null"] {
-        let value = limit(FULL, none);
+        let value = limit(full(), none);
         assert!(value.get("max_tokens").is_none() && value.get("max_completion_tokens").is_none());
     }
-    assert_eq!(limit(FULL, "50")["max_completion_tokens"], 50);
+    assert_eq!(limit(full(), "50")["max_completion_tokens"], 50);
     assert_eq!(limit(Quirks::default(), "50")["max_tokens"], 50);
     assert_eq!(to_chat(&with(r#""options":{"stop":"x"}"#))["stop"], json!(["x"]));
     assert_eq!(to_chat(&with(r#""options":{"stop":["x","y"]}"#))["stop"], json!(["x", "y"]));
@@ -105,7 +112,7 @@ fn options_that_openai_has_are_told_and_the_others_named_where_they_matter() {
     );
     assert_eq!(value["temperature"], 2);
     assert_eq!(out.dropped, ["top_k", "min_p", "repeat_penalty"]);
-    let (value, out) = outgoing(Operation::Chat, FULL, &body);
+    let (value, out) = outgoing(Operation::Chat, full(), &body);
     assert_eq!((&value["top_k"], &value["repetition_penalty"]), (&json!(40), &json!(1.1)));
     assert!(out.dropped.is_empty());
 }
@@ -128,7 +135,7 @@ fn golden_59_pictures_and_sounds_become_parts() {
 #[test]
 fn golden_61_think_becomes_an_effort() {
     let effort = |think: &str| {
-        let (value, out) = outgoing(Operation::Chat, FULL, &with(&format!("\"think\":{think}")));
+        let (value, out) = outgoing(Operation::Chat, full(), &with(&format!("\"think\":{think}")));
         assert!(out.dropped.is_empty());
         value["reasoning_effort"].clone()
     };
@@ -176,7 +183,7 @@ fn a_plain_prompt_becomes_a_conversation() {
 fn a_prompt_that_must_stay_one_text_is_a_completion() {
     let (value, out) = outgoing(
         Operation::Generate,
-        FULL,
+        full(),
         r#"{"model":"m","prompt":"p","suffix":"s","options":{"num_predict":9}}"#,
     );
     assert_eq!(out.operation, Operation::Generate);
