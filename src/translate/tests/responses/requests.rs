@@ -99,8 +99,10 @@ fn pictures_sounds_and_documents_go_along() {
     assert_eq!(messages(&OLLAMA, &image)[0]["images"], json!(["iVBORw0KGgo="]));
     let openai = messages(&OPENAI, &image);
     assert_eq!(openai[0]["content"][1]["image_url"]["url"], "data:image/png;base64,iVBORw0KGgo=");
-    let audio =
-        part("input_audio", json!({ "input_audio": { "data": "UklGRgAAAABXQVZF", "format": "wav" } }));
+    let audio = part(
+        "input_audio",
+        json!({ "input_audio": { "data": "UklGRgAAAABXQVZF", "format": "wav" } }),
+    );
     assert_eq!(messages(&OPENAI, &audio)[0]["content"][1]["type"], "input_audio");
     let file = part(
         "input_file",
