@@ -20,6 +20,7 @@ use std::{env, fs, process::ExitCode};
 use unigate::{
     dialect::{
         Dialect, Operation, Reply, Wishes, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+        responses::RESPONSES,
     },
     provider::Provider,
     translate::Aim,
@@ -54,6 +55,11 @@ pub static ROWS: &[Row] = &[
     Row {
         dialect: &ANTHROPIC,
         ends: &["\"type\":\"message_stop\"", "\"stop_reason\":\""],
+        lines: &["event", "data"],
+    },
+    Row {
+        dialect: &RESPONSES,
+        ends: &["\"type\":\"response.completed\"", "\"type\":\"response.incomplete\""],
         lines: &["event", "data"],
     },
 ];

@@ -208,6 +208,14 @@ fn words_in_the_other_operations_form_are_in_no_other_form() {
 }
 
 #[test]
+fn usage_that_stands_elsewhere_is_kept_too() {
+    let stream = fixture("openai/groq.sse");
+    let usage = complete(&OPENAI, Operation::Chat, true, &stream).unwrap();
+    let whole = unstream(&OPENAI, Operation::Chat, &stream, &reply(false)).unwrap();
+    assert_eq!(complete(&OPENAI, Operation::Chat, false, &whole), Some(usage));
+}
+
+#[test]
 fn what_a_completion_thought_is_in_its_stream() {
     let whole = br#"{"object":"text_completion","choices":[{"index":0,"text":"a","reasoning":"r",
         "finish_reason":"stop"}]}"#;
