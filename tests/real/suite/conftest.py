@@ -90,11 +90,11 @@ def lower(headers):
 
 
 class Watch:
-    """The rows that are written to the gateway's log from now on."""
+    """The rows of the requests that reach the gateway from now on; an earlier one may be written late."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        self.begin = self._query("SELECT coalesce(max(rowid), 0) AS n FROM request_logs")[0]["n"]
+        self.begin = int(time.time() * 1000)
 
     def _query(self, sql, *values):
         # A new connection for every look, as somebody at a prompt would: the gateway is running.
@@ -117,7 +117,7 @@ class Watch:
         return self.rows(1)[0]
 
     def new(self):
-        return self._query("SELECT * FROM request_logs WHERE rowid > ? ORDER BY rowid", self.begin)
+        return self._query("SELECT * FROM request_logs WHERE started_ms >= ? ORDER BY rowid", self.begin)
 
     def _enough(self, count):
         rows = self.new()
