@@ -14,7 +14,10 @@ use serde_json::Value;
 use std::fmt;
 use streams::{EVENTS, NOW, flow};
 use unigate::{
-    dialect::{Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI},
+    dialect::{
+        Dialect, Operation, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI,
+        responses::RESPONSES,
+    },
     provider::Provider,
     translate::{Aim, Flow, Pair},
 };
@@ -39,7 +42,7 @@ impl fmt::Display for Way {
     }
 }
 
-const CLIENTS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
+const CLIENTS: [&dyn Dialect; 4] = [&OPENAI, &OLLAMA, &ANTHROPIC, &RESPONSES];
 const UPSTREAMS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
 
 /// Every pair, those of one dialect apart.

@@ -20,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE},
     response,
 };
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,7 @@ pub struct ChatKey {
     revision: Arc<[u8]>,
     standing: Option<Arc<Standing>>,
     headers: Arc<[HeaderName]>,
+    by_credential: bool,
     ttl: Duration,
     sampled_streams: bool,
     fallbacks: bool,
@@ -72,8 +73,16 @@ struct Meta {
 }
 
 /// Headers that change what is answered, whatever the rules look at.
-const TELLING: [HeaderName; 2] =
+static TELLING: [HeaderName; 2] =
     [HeaderName::from_static("x-unigate-num-ctx"), HeaderName::from_static("anthropic-version")];
+
+/// Where a client's own credential stands.
+static CREDENTIALS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 // === impl ChatKey ===
 
@@ -91,6 +100,7 @@ impl ChatKey {
             revision: Arc::default(),
             standing: None,
             headers: Arc::default(),
+            by_credential: false,
             ttl,
             sampled_streams: false,
             fallbacks: false,
@@ -102,6 +112,14 @@ impl ChatKey {
     pub fn routing(mut self, revision: &[u8], headers: Vec<HeaderName>) -> Self {
         self.revision = revision.into();
         self.headers = headers.into();
+        self
+    }
+
+    /// Keeps the answers of one credential from another, for where the client's own travels upstream. Default no: who may
+    /// come in is one circle, or told apart by the key that let them in.
+    #[must_use]
+    pub fn by_credential(mut self, apart: bool) -> Self {
+        self.by_credential = apart;
         self
     }
 
@@ -165,6 +183,9 @@ impl ChatKey {
         let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
         parts.extend(self.headers.iter().map(header));
         parts.extend(TELLING.iter().map(header));
+        if self.by_credential {
+            parts.extend(CREDENTIALS.iter().map(header));
+        }
         // What Anthropic's clients try out they name in this header, in as many lines as they like.
         let betas = request.headers().get_all("anthropic-beta");
         parts.extend(betas.iter().map(HeaderValue::as_bytes));

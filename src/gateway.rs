@@ -84,6 +84,7 @@ where
     let key = ChatKey::new(Duration::from_secs(config.cache.ttl_s))
         .routing(&revision, router.headers())
         .standing(standing(&router, &discovery))
+        .by_credential(config.upstream.values().any(|upstream| upstream.forward_client_key))
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };

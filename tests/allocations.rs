@@ -6,9 +6,11 @@ mod streams;
 
 use bytes::Bytes;
 use streams::{About, EVENTS, NOW, flow, stream};
-use unigate::dialect::{Dialect, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI};
+use unigate::dialect::{
+    Dialect, anthropic::ANTHROPIC, ollama::OLLAMA, openai::OPENAI, responses::RESPONSES,
+};
 
-const CLIENTS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
+const CLIENTS: [&dyn Dialect; 4] = [&OPENAI, &OLLAMA, &ANTHROPIC, &RESPONSES];
 const UPSTREAMS: [&dyn Dialect; 3] = [&OPENAI, &OLLAMA, &ANTHROPIC];
 
 #[test]

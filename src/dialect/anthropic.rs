@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+#[cfg(feature = "gateway")]
 mod count;
 mod models;
 mod read;
@@ -9,6 +10,7 @@ mod replay;
 mod say;
 mod write;
 
+#[cfg(feature = "gateway")]
 pub(crate) use count::estimate;
 pub use models::ADAPTIVE;
 

@@ -55,6 +55,7 @@ fn no_temperature_gives_the_same_answer_again() {
     assert!(!same("{}") && !same(r#"{"temperature":0.1}"#));
 }
 
+#[cfg(feature = "gateway")]
 #[test]
 fn an_estimate_counts_all_text() {
     let count = |body: &str| estimate(body.as_bytes());

@@ -175,10 +175,10 @@ pub(super) fn unstream(operation: Operation, events: &[Bytes]) -> Option<Bytes> 
         if fields.has("error") || named.is_some_and(|name| !name.is_empty() && name != chunk) {
             return None;
         }
-        // Groq's stands elsewhere.
-        let groq = fields.object("x_groq").ok()?;
-        let usage = fields.raw("usage").or_else(|| groq.as_ref()?.raw("usage"));
-        counts = usage.map(ToOwned::to_owned).or(counts);
+        // Groq counts beside the rest.
+        let groq = fields.object("x_groq").ok().flatten();
+        let own = fields.raw("usage").or(groq.and_then(|groq| groq.raw("usage")));
+        counts = own.map(ToOwned::to_owned).or(counts);
         for choice in fields.objects("choices").ok()? {
             let index = choice.raw("index")?.get().parse::<usize>().ok().filter(|i| *i < 128)?;
             while choices.len() <= index {

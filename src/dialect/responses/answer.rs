@@ -1,17 +1,19 @@
 //! Reads the answers of those who speak the Responses API.
 
+mod shape;
+
+use self::shape::{Event, Item, Whole, item, parts, usage};
 use super::item::unsealed;
 use crate::{
     chat::{Answer, Delta, Finish, Piece, Said},
     dialect::{
-        ReadAnswer, Unread, Usage, failure,
-        json::{self, Count, Fields, Loose},
+        ReadAnswer, Unread, failure,
+        json::{self, Fields},
         tokens,
     },
     error::Error,
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -26,86 +28,6 @@ pub(super) struct Reader {
     spoken: bool,
     /// The number that the next event would have.
     next: u64,
-}
-
-// Source: openai-python types/responses/response_stream_event.py and what it names.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow)]
-    r#type: Loose<'a>,
-    sequence_number: Count,
-    output_index: Count,
-    summary_index: Count,
-    delta: Loose<'a>,
-    arguments: Loose<'a>,
-    logprobs: Option<&'a RawValue>,
-    item: Option<&'a RawValue>,
-    response: Option<&'a RawValue>,
-    error: Option<&'a RawValue>,
-    message: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Item<'a> {
-    #[serde(borrow)]
-    r#type: Loose<'a>,
-    call_id: Loose<'a>,
-    name: Loose<'a>,
-    arguments: Loose<'a>,
-    encrypted_content: Loose<'a>,
-    summary: Option<&'a RawValue>,
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Part<'a> {
-    #[serde(borrow)]
-    text: Loose<'a>,
-    refusal: Loose<'a>,
-    logprobs: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Whole<'a> {
-    #[serde(borrow)]
-    status: Loose<'a>,
-    error: Option<&'a RawValue>,
-    incomplete_details: Option<Why<'a>>,
-    output: Option<Vec<&'a RawValue>>,
-    usage: Option<Counts>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Why<'a> {
-    #[serde(borrow)]
-    reason: Loose<'a>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Counts {
-    input_tokens: Count,
-    output_tokens: Count,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: Count,
 }
 
 /// How an answer stands.
@@ -264,31 +186,10 @@ const PARAGRAPH: &str = "\n\n";
 
 const UNKNOWN: &str = "the upstream reported an error";
 
-fn item(raw: &RawValue) -> Item<'_> {
-    serde_json::from_str(raw.get()).unwrap_or_default()
-}
-
-fn parts(raw: Option<&RawValue>) -> Vec<Part<'_>> {
-    let parts = raw.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
-    let parts = parts.unwrap_or_default().into_iter();
-    parts.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect()
-}
-
 /// The seal on what was thought, where it is one that can be handed back.
 fn seal(item: &Item<'_>) -> Option<Delta> {
     let encrypted = item.encrypted_content.0.as_deref()?;
     unsealed(encrypted).map(|seal| Delta::Signature(seal.to_owned()))
-}
-
-fn usage(counts: Counts) -> Usage {
-    let input = counts.input_tokens_details.unwrap_or_default();
-    Usage {
-        prompt: counts.input_tokens.0,
-        completion: counts.output_tokens.0,
-        cached: input.cached_tokens.0,
-        written: input.cache_write_tokens.0,
-        reasoning: counts.output_tokens_details.and_then(|details| details.reasoning_tokens.0),
-    }
 }
 
 impl Whole<'_> {

@@ -4,6 +4,7 @@ use super::object::Object;
 use crate::dialect::json::{self, Fields};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::sync::{Arc, LazyLock};
 
 /// The fields of a response object that repeat the request, as one JSON object, with the API's own words where the
 /// request says nothing. `None` for a body that is no JSON object.
@@ -14,8 +15,11 @@ pub(super) fn of(body: &[u8]) -> Option<String> {
 }
 
 /// The same for a request that says nothing.
-pub(super) fn nothing() -> String {
-    Fields::body("{}").map(|fields| written(&fields)).unwrap_or_default()
+pub(super) fn nothing() -> Arc<str> {
+    static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| {
+        Fields::body("{}").map(|fields| written(&fields)).unwrap_or_default().into()
+    });
+    NOTHING.clone()
 }
 
 fn written(fields: &Fields<'_>) -> String {

@@ -1,13 +1,17 @@
 //! Writes answers as the Responses API gives them: items, each told from its beginning to its end.
 
+mod whole;
+
+pub(super) use whole::whole;
+
 use super::{
     echo,
     event::{self, Event, Shown},
     item::{Begun, Item, Kind, Part, Response, Status, ended},
 };
 use crate::{
-    chat::{Answer, Call, Delta, Finish, Piece, Said, Token},
-    dialect::{Reply, Usage, WriteAnswer, json, tokens},
+    chat::{Call, Delta, Finish, Piece, Token},
+    dialect::{Reply, Usage, WriteAnswer, tokens},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -42,7 +46,7 @@ impl Writer {
     pub(super) fn new(reply: Reply) -> Self {
         Self {
             id: id(&reply),
-            echo: reply.wishes.echo.clone().unwrap_or_else(|| echo::nothing().into()),
+            echo: reply.wishes.echo.clone().unwrap_or_else(echo::nothing),
             reply,
             next: 0,
             items: Vec::new(),
@@ -356,54 +360,4 @@ fn write(next: &mut u64, mut event: Event<'_>, out: &mut BytesMut) {
 
 fn id(reply: &Reply) -> String {
     format!("resp_{}", reply.id)
-}
-
-/// An unstreamed answer.
-pub(super) fn whole(answer: Answer, reply: &Reply, now_ms: u64) -> Result<Bytes, String> {
-    let Answer::Said(said) = answer else {
-        return Err("vectors are no response".into());
-    };
-    let (finish, usage) = (said.finish, said.usage);
-    let status = ended(finish);
-    let mut items: Vec<Item> = Vec::new();
-    for kind in kinds(said, reply, status) {
-        items.push(Item::new(reply, items.len(), kind));
-    }
-    let last = items.len().saturating_sub(1);
-    for (at, item) in items.iter_mut().enumerate() {
-        item.status = if at == last { status } else { Status::Completed };
-    }
-    let nothing = || echo::nothing().into();
-    Ok(json::bytes(&Response {
-        reply,
-        id: &id(reply),
-        status,
-        finish,
-        output: &items,
-        usage: Some(usage),
-        completed_ms: (status == Status::Completed).then_some(now_ms),
-        echo: &reply.wishes.echo.clone().unwrap_or_else(nothing),
-    }))
-}
-
-fn kinds(said: Said, reply: &Reply, status: Status) -> Vec<Kind> {
-    let Said { text, thinking, signature, calls, tokens, .. } = said;
-    let mut kinds = Vec::new();
-    if !(thinking.is_empty() && signature.is_empty()) {
-        kinds.push(Kind::Reasoning { summary: thinking, seal: signature });
-    }
-    // An answer without words has a message without words.
-    let silent = calls.is_empty() && status == Status::Completed;
-    if !(text.is_empty() && tokens.is_empty()) || silent {
-        kinds.push(Kind::Message { text, tokens });
-    }
-    kinds.extend(calls.into_iter().enumerate().map(|(index, call)| Kind::Call {
-        call_id: call.id.unwrap_or_else(|| reply.call_id(index)),
-        name: call.name,
-        arguments: match &*call.arguments {
-            "" if status == Status::Completed => "{}".into(),
-            _ => call.arguments,
-        },
-    }));
-    kinds
 }

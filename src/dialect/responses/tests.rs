@@ -74,7 +74,7 @@ fn what_changes_something_upstream_is_told_from_a_question() {
 
 #[test]
 fn a_kept_stream_is_its_last_event_and_comes_back_as_itself() {
-    for path in ["chat.sse", "reasoning_and_tools.sse", "incomplete.sse", "search.sse"] {
+    for path in ["chat.sse", "reasoning.sse", "tools.sse", "incomplete.sse", "search.sse"] {
         let reply = Reply::new("id".into(), 0, "m".into());
         let stream = fixture(path);
         let events = data(&stream);

@@ -202,3 +202,23 @@ async fn what_is_said_in_headers_to_the_model_matters() {
     let sent = upstream.seen()[1].json();
     assert_eq!((&sent["options"]["num_ctx"], &sent["keep_alive"]), (&json!(4096), &json!("10m")));
 }
+
+#[tokio::test]
+async fn where_the_clients_own_credential_travels_its_answers_are_its_own() {
+    let upstream = Upstream::start(&["m"], says("hi")).await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.upstream.get_mut("ollama").unwrap().forward_client_key = true;
+    let gateway = Gateway::start(config).await;
+    let path = "/v1/chat/completions";
+    for (name, key, expected) in [
+        ("authorization", "Bearer a", "MISS"),
+        ("authorization", "Bearer b", "MISS"),
+        ("x-api-key", "a", "MISS"),
+        ("authorization", "Bearer a", "HIT"),
+    ] {
+        let client = gateway.client().with(name, key);
+        let answer = post(&client, path, &ask(path, false)).await;
+        settle().await;
+        assert_eq!(status(&answer), expected, "{name}: {key}");
+    }
+}

@@ -215,8 +215,8 @@ fn answered(
     if message.role != "tool" {
         return Ok(None);
     }
-    let given = message.call_id.as_deref().map(|id| suited(id, quirks));
-    if let Some(id) = given.filter(|id| known.contains(id)) {
+    let id = message.call_id.as_deref().map(|id| suited(id, quirks));
+    if let Some(id) = id.filter(|id| known.contains(id)) {
         open.retain(|call| call.id != id);
         return Ok(Some(id));
     }

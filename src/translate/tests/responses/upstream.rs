@@ -10,7 +10,8 @@ fn watched(path: &str) -> (String, State) {
 fn what_passes_is_the_very_same_and_its_end_is_seen() {
     for (path, finish, prompt, completion) in [
         ("responses/chat.sse", Finish::Stop, 9, 3),
-        ("responses/reasoning_and_tools.sse", Finish::Tools, 20, 30),
+        ("responses/reasoning.sse", Finish::Stop, 7, 12),
+        ("responses/tools.sse", Finish::Tools, 20, 30),
         ("responses/incomplete.sse", Finish::Length, 9, 2),
         ("responses/search.sse", Finish::Stop, 5, 6),
     ] {
@@ -21,7 +22,7 @@ fn what_passes_is_the_very_same_and_its_end_is_seen() {
         assert_eq!((state.usage.prompt, state.usage.completion), (Some(prompt), Some(completion)));
     }
     assert_eq!(watched("responses/chat.sse").1.usage.cached, Some(4));
-    assert_eq!(watched("responses/reasoning_and_tools.sse").1.usage.reasoning, Some(12));
+    assert_eq!(watched("responses/reasoning.sse").1.usage.reasoning, Some(12));
 }
 
 #[test]
@@ -60,13 +61,13 @@ fn a_tool_that_runs_upstream_is_a_sign_of_life() {
 
 #[test]
 fn the_others_hear_text_thinking_calls_and_why_it_ended() {
-    let (out, state) =
-        through(before(&OLLAMA), false, &fixture("responses/reasoning_and_tools.sse"));
+    let (out, state) = through(before(&OLLAMA), false, &fixture("responses/reasoning.sse"));
     assert!(state.finished, "{out}");
     let lines = lines(&out);
     let thinking: String =
         lines.iter().filter_map(|line| line["message"]["thinking"].as_str()).collect();
     assert_eq!(thinking, "Look up\n\nTwice");
+    let (out, _) = through(before(&OLLAMA), false, &fixture("responses/tools.sse"));
     assert!(out.contains("12345678901234567890"));
     let (out, _) = through(before(&OPENAI), true, &fixture("responses/incomplete.sse"));
     assert!(out.contains("\"finish_reason\":\"length\"") && out.ends_with("data: [DONE]\n\n"));
@@ -82,7 +83,8 @@ fn the_others_hear_text_thinking_calls_and_why_it_ended() {
 fn a_whole_answer_is_read_like_its_stream() {
     for path in [
         "responses/chat.sse",
-        "responses/reasoning_and_tools.sse",
+        "responses/reasoning.sse",
+        "responses/tools.sse",
         "responses/incomplete.sse",
         "responses/search.sse",
     ] {
