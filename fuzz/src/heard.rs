@@ -2,6 +2,7 @@
 
 use crate::frame;
 use serde::de::IgnoredAny;
+use std::collections::HashSet;
 use unigate::{
     chat::{Call, Delta, Finish, Said},
     dialect::{Dialect, Operation},
@@ -23,7 +24,7 @@ pub(crate) enum Ending {
 pub(crate) struct Heard {
     pub(crate) said: Said,
     /// Whether it can be told to anyone as it is: with one reason to finish, since of several readers keep different
-    /// ones, and with the id and the name of each call at its beginning.
+    /// ones, and with the id and the name of each call at its beginning, and no id twice.
     pub(crate) plain: bool,
     finishes: usize,
     pub(crate) ending: Ending,
@@ -52,7 +53,10 @@ impl Heard {
     }
 
     fn done(mut self) -> Self {
-        self.plain &= self.finishes == 1;
+        let mut ids = HashSet::new();
+        let once =
+            self.said.calls.iter().filter_map(|call| call.id.as_ref()).all(|id| ids.insert(id));
+        self.plain &= self.finishes == 1 && once;
         self
     }
 
@@ -106,7 +110,9 @@ pub(crate) fn same(operation: Operation, up: &Said, down: &Said, usage: bool) {
     assert_eq!(down.finish.is_some(), up.finish.is_some(), "whether it finished");
     let length = |said: &Said| said.finish == Some(Finish::Length);
     assert_eq!(length(up), length(down), "whether it was cut by a limit");
-    if usage {
+    let cached = up.usage.cached.unwrap_or(0).saturating_add(up.usage.written.unwrap_or(0));
+    // Some count the cached ones apart: there can be no more of them than of all.
+    if usage && cached <= up.usage.prompt.unwrap_or(0) {
         let counts =
             |said: &Said| (said.usage.prompt.unwrap_or(0), said.usage.completion.unwrap_or(0));
         assert_eq!(counts(up), counts(down), "the usage");

@@ -35,6 +35,8 @@ pub struct Row {
     pub ends: &'static [&'static str],
     /// The lines that its events are made of, in order; empty for NDJSON.
     pub lines: &'static [&'static str],
+    /// Whether its last event says the whole answer once more, which may not be what was said before.
+    pub repeats: bool,
 }
 
 impl Row {
@@ -46,21 +48,24 @@ impl Row {
 
 /// Every dialect.
 pub static ROWS: &[Row] = &[
-    Row { dialect: &OLLAMA, ends: &["\"done\":true"], lines: &[] },
+    Row { dialect: &OLLAMA, ends: &["\"done\":true"], lines: &[], repeats: false },
     Row {
         dialect: &OPENAI,
         ends: &["[DONE]", "\"finish_reason\":\"", "\"finish_reason\":["],
         lines: &["data"],
+        repeats: false,
     },
     Row {
         dialect: &ANTHROPIC,
         ends: &["\"type\":\"message_stop\"", "\"stop_reason\":\""],
         lines: &["event", "data"],
+        repeats: false,
     },
     Row {
         dialect: &RESPONSES,
         ends: &["\"type\":\"response.completed\"", "\"type\":\"response.incomplete\""],
         lines: &["event", "data"],
+        repeats: true,
     },
 ];
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use unigate::{
     chat::Answer,
-    dialect::{Dialect, Operation},
+    dialect::Operation,
     error::Error,
     translate::{Pair, State, restream, unstream},
 };
@@ -58,7 +58,7 @@ pub(crate) fn check(upstream: &Row, data: &[u8]) {
                 way.stopped(&data[..at % (data.len() + 1)]);
             }
         }
-        kept(upstream.dialect, operation, data, &up);
+        kept(upstream, operation, data, &up);
     }
 }
 
@@ -176,8 +176,10 @@ impl Way<'_> {
                 same(self.operation, &up.said, &down.said, usage);
             }
         }
-        assert_eq!(up.said.text, down.said.text, "the text");
-        assert_eq!(up.said.thinking, down.said.thinking, "the thinking");
+        // What waited for its turn when the stream failed is not told any more.
+        let (said, heard) = (&up.said, &down.said);
+        assert!(said.text.starts_with(&heard.text), "the text: {said:?} {heard:?}");
+        assert!(said.thinking.starts_with(&heard.thinking), "the thinking: {said:?} {heard:?}");
     }
 
     fn any_pieces(&self, data: &[u8], whole: &Passed) {
@@ -206,14 +208,15 @@ impl Way<'_> {
 }
 
 /// A stream that was kept says the same in its other form.
-fn kept(dialect: &'static dyn Dialect, operation: Operation, data: &[u8], up: &Heard) {
+fn kept(row: &Row, operation: Operation, data: &[u8], up: &Heard) {
+    let dialect = row.dialect;
     let Some(body) = unstream(dialect, operation, data, &reply(true, false)) else { return };
     assert_eq!(up.ending, Ending::End, "only what is whole is kept");
     let said = match dialect.read_answer(operation, &body) {
         Ok(Answer::Said(said)) => said,
         other => panic!("{other:?} was read from {body:?}"),
     };
-    if up.plain {
+    if up.plain && !row.repeats {
         same(operation, &up.said, &said, true);
     }
     if let Some(stream) = restream(dialect, operation, &body, &reply(true, false)) {

@@ -90,6 +90,8 @@ struct Turns<'a> {
     open: Vec<Open<'a>>,
     /// Ids that have been written. No two calls may have the same.
     used: BTreeSet<String>,
+    /// Ids that the client gave its calls.
+    known: BTreeSet<&'a str>,
 }
 
 struct Open<'a> {
@@ -167,6 +169,7 @@ impl<'a> Turns<'a> {
             id = format!("{id}_{place}");
             self.used.insert(id.clone());
         }
+        self.known.extend(given);
         self.open.push(Open { id: given, written: id.clone(), name: &call.name });
         Ok(Block::ToolUse { id, name: &call.name, input })
     }
@@ -177,8 +180,10 @@ impl<'a> Turns<'a> {
         let given = message.call_id.as_deref().filter(|id| !id.is_empty());
         let name = message.tool_name.as_deref();
         let same = |call: &Open<'_>| given.is_some() && call.id == given;
+        let lost = given.is_some_and(|id| !self.known.contains(id));
         let waits = |call: &Open<'_>| {
-            (given.is_none() || call.id.is_none()) && name.is_none_or(|name| call.name == name)
+            (given.is_none() || lost && call.id.is_none())
+                && name.is_none_or(|name| call.name == name)
         };
         let at = self.open.iter().position(same).or_else(|| self.open.iter().position(waits));
         match at {
