@@ -12,6 +12,7 @@ use crate::{
     gateway::{self, Resources},
     listen::{self, Drained, Limits},
     log::LogRow,
+    memory::Memory,
 };
 use std::{
     fmt,
@@ -88,9 +89,10 @@ pub async fn serve(
     let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
     let swap = Swap::new(gateway);
     let limits = Limits {
-        connections: config.server.max_connections.max(1),
+        connections: listen::connections(config.server.max_connections),
         first_byte: Duration::from_secs(config.server.first_byte_s),
         head: Duration::from_secs(config.server.head_s),
+        write: Duration::from_secs(config.server.write_s),
         drain: Duration::from_secs(config.server.drain_s),
     };
     let (log, stopping) = (resources.log.clone(), resources.stopping.clone());
@@ -122,6 +124,7 @@ pub fn open(config: &Config) -> Resources {
         log: open_log(config),
         store: open_store(config),
         discovery: Discovery::new(config, &instance),
+        memory: Memory::new(config.server.max_buffered_mb.map(|mb| mb << 20)),
         instance: instance.into(),
         stopping: Arc::default(),
     }

@@ -120,6 +120,7 @@ impl Reload {
                 false => super::open_store(new),
             },
             discovery: discovery.clone(),
+            memory: self.resources.memory.clone(),
             instance: self.resources.instance.clone(),
             stopping: self.resources.stopping.clone(),
         };

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
@@ -19,7 +20,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
@@ -51,6 +52,8 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     ("listen", &[]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -61,9 +64,11 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
             "local",
             "log",
+            "memory",
             "models",
             "provider",
             "retry",
@@ -73,7 +78,7 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     // The program.
-    ("run", &["catalog", "config", "discovery", "gateway", "listen", "log", "upstream"]),
+    ("run", &["catalog", "config", "discovery", "gateway", "listen", "log", "memory", "upstream"]),
     ("demo", &["config", "run"]),
     (
         "cli",

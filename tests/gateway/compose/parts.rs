@@ -102,6 +102,7 @@ impl Parts {
             log: None,
             store: None,
             discovery,
+            memory: unigate::memory::Memory::default(),
             instance: "test".into(),
             stopping: Arc::default(),
         }
