@@ -72,13 +72,24 @@ pub struct Server {
     pub allow_manage: Option<bool>,
     /// Where a request goes that names no model of any upstream. Default when absent: see [`Config::default_upstream`].
     pub default_upstream: Option<String>,
-    /// Connections at a time, 1 and up; more wait in the system's queue. Default 1024.
+    /// Connections at a time, 1 and up; more wait in the system's queue. Fewer where the limit of open files is too low
+    /// for two each. Default 1024.
     pub max_connections: usize,
     /// Bytes of a request body held whole. A larger one still passes where it can, but is not routed by content,
     /// cached, retried or translated; a compressed one that would be larger is refused. Default 67108864 (64 MiB).
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
+    /// Mebibytes that request bodies held whole may take together; a request whose body finds no room is answered with
+    /// 503. 0 to 1048576. Default when absent: a quarter of the memory that the system allows, at least 256.
+    pub max_buffered_mb: Option<u64>,
+    /// Seconds between two pieces of a request body, 1 and up. Default 10.
+    pub body_idle_s: u64,
+    /// Seconds for a request body that is held whole, 1 and up; those that stream on have as long as they need. Default 60.
+    pub body_s: u64,
+    /// Seconds a client may take nothing of its answer, 1 and up; then its connection (of HTTP/2, the stream) is dropped,
+    /// and the upstream's request with it. Default 60.
+    pub write_s: u64,
     /// Seconds a client has to send the head of a request. Default 10.
     pub head_s: u64,
     /// Seconds a client has to send the first byte after it connected. Default 10.
@@ -301,6 +312,10 @@ impl Default for Server {
             max_connections: 1024,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 64 << 20,
+            max_buffered_mb: None,
+            body_idle_s: 10,
+            body_s: 60,
+            write_s: 60,
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,

@@ -39,6 +39,18 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body kept the gateway waiting.
+    BodyTimeout {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The path and query are longer than any route takes.
+    UriTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Request bodies take all the memory that they may, or the program nearly all that the system allows it.
+    NoMemory,
     /// The body is compressed in a way that is not read.
     UnsupportedEncoding(String),
     /// The route exists but not with this method.
@@ -160,10 +172,14 @@ impl Error {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect { .. } | Self::Overloaded { .. } | Self::NoMemory => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
@@ -187,6 +203,9 @@ impl Error {
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => "request_too_large",
+            Self::BodyTimeout { .. } => "request_timeout",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::NoMemory => "out_of_memory",
             Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
@@ -216,6 +235,9 @@ impl Error {
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
+            | Self::NoMemory
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
@@ -247,6 +269,8 @@ impl Error {
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
@@ -260,14 +284,16 @@ impl Error {
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::Loop { .. } | Self::Internal(_) => Fault::Gateway,
+            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
+                Fault::Gateway
+            }
         }
     }
 
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } => Some(Duration::from_secs(1)),
+            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
             Self::Connect { .. } => Some(Duration::from_secs(5)),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
@@ -299,6 +325,19 @@ impl fmt::Display for Error {
                 f,
                 "the request body is larger than {limit} bytes once it is decompressed, the most that is \
                  read; send less or raise server.max_body_bytes"
+            ),
+            Self::BodyTimeout { waited } => write!(
+                f,
+                "the request body did not come within {} s; send it faster, or raise server.body_idle_s \
+                 or server.body_s",
+                waited.as_secs_f32()
+            ),
+            Self::UriTooLong { limit } => {
+                write!(f, "the request's path and query are longer than {limit} bytes")
+            }
+            Self::NoMemory => f.write_str(
+                "no memory is free for another request body; try again in a moment, or raise \
+                 server.max_buffered_mb",
             ),
             Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
             Self::Broken { upstream, why } => {

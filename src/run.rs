@@ -16,6 +16,7 @@ use crate::{
     gateway::{self, Resources},
     listen::{self, Drained, Limits},
     log::LogRow,
+    memory::Memory,
     metrics::Metrics,
     readiness::Readiness,
 };
@@ -96,9 +97,10 @@ pub async fn serve(
     let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
     let swap = Swap::new(gateway);
     let limits = Limits {
-        connections: config.server.max_connections.max(1),
+        connections: listen::connections(config.server.max_connections),
         first_byte: Duration::from_secs(config.server.first_byte_s),
         head: Duration::from_secs(config.server.head_s),
+        write: Duration::from_secs(config.server.write_s),
         drain: Duration::from_secs(config.server.drain_s),
     };
     let (log, stopping) = (resources.log.clone(), resources.stopping.clone());
@@ -140,6 +142,7 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         log: open_log(config),
         store,
         discovery: Discovery::new(config, &instance),
+        memory: Memory::new(config.server.max_buffered_mb.map(|mb| mb << 20)),
         instance: instance.into(),
         metrics: Metrics::new(),
         readiness: Readiness::new(),

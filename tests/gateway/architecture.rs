@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
@@ -19,7 +20,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
@@ -55,6 +56,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("readiness", &[]),
     ("metrics", &["front", "log", "record"]),
     ("listen", &[]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -65,9 +68,11 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
             "local",
             "log",
+            "memory",
             "metrics",
             "models",
             "provider",
@@ -88,6 +93,7 @@ const MAY: &[(&str, &[&str])] = &[
             "gateway",
             "listen",
             "log",
+            "memory",
             "metrics",
             "readiness",
             "upstream",
