@@ -1,6 +1,6 @@
 //! Where entries are kept.
 
-use super::{Entry, Key};
+use super::{Entry, Health, Key};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +22,14 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn is_off(&self) -> bool {
         false
     }
+
+    /// An entry will not be written, because too many writes are under way. Default: nobody counts.
+    fn dropped(&self) {}
+
+    /// How it is doing. Default `None`: it is in this process, and cannot fail.
+    fn health(&self) -> Option<Health> {
+        None
+    }
 }
 
 /// Any store, where a choice at start-up must be one type.
@@ -32,6 +40,8 @@ trait Erased: Send + Sync {
     fn get(&self, key: &Key) -> BoxFuture<'_, Option<Entry>>;
     fn put(&self, key: Key, entry: Entry) -> BoxFuture<'static, ()>;
     fn is_off(&self) -> bool;
+    fn dropped(&self);
+    fn health(&self) -> Option<Health>;
 }
 
 // === impl Store for Option ===
@@ -53,6 +63,16 @@ impl<T: Store> Store for Option<T> {
 
     fn is_off(&self) -> bool {
         self.as_ref().is_none_or(Store::is_off)
+    }
+
+    fn dropped(&self) {
+        if let Some(store) = self {
+            store.dropped();
+        }
+    }
+
+    fn health(&self) -> Option<Health> {
+        self.as_ref()?.health()
     }
 }
 
@@ -77,6 +97,14 @@ impl<T: Store> Erased for T {
     fn is_off(&self) -> bool {
         Store::is_off(self)
     }
+
+    fn dropped(&self) {
+        Store::dropped(self);
+    }
+
+    fn health(&self) -> Option<Health> {
+        Store::health(self)
+    }
 }
 
 impl Store for AnyStore {
@@ -90,6 +118,14 @@ impl Store for AnyStore {
 
     fn is_off(&self) -> bool {
         self.0.is_off()
+    }
+
+    fn dropped(&self) {
+        self.0.dropped();
+    }
+
+    fn health(&self) -> Option<Health> {
+        self.0.health()
     }
 }
 
