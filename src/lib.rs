@@ -42,6 +42,7 @@ pub mod front;
 pub mod intent;
 pub mod log;
 pub mod models;
+pub mod peer;
 pub mod pick;
 pub mod provider;
 pub mod record;

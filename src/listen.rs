@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1 and cleartext HTTP/2 on one port. The caller owns the listener and the reason to stop.
 
+use crate::peer::Peered;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -104,8 +105,8 @@ where
             () = &mut shutdown => break,
             next = next => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
                 // No descriptors left, most likely: accepting again at once would only spin.
@@ -129,7 +130,7 @@ where
             if !speaks {
                 return;
             }
-            let service = TowerToHyperService::new(service);
+            let service = TowerToHyperService::new(Peered::new(service, peer.ip()));
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
             tokio::select! {
                 result = watcher.watch(connection) => if let Err(error) = result {

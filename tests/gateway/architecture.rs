@@ -9,6 +9,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -21,7 +22,7 @@ const MAY: &[(&str, &[&str])] = &[
     // The face to the client.
     ("front", &["dialect", "error", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["front", "record"]),
     ("retry", &["error", "record"]),
@@ -50,7 +51,7 @@ const MAY: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("listen", &[]),
+    ("listen", &["peer"]),
     // The order of the stack.
     (
         "gateway",
