@@ -88,14 +88,12 @@
 mod answer;
 mod entry;
 mod fill;
-mod health;
 mod key;
 mod seal;
 mod store;
 
 pub use entry::Entry;
 pub use fill::{Cached, Filler};
-pub use health::Health;
 pub use key::Key;
 pub use seal::Seal;
 pub use store::{AnyStore, BoxFuture, Store};

@@ -12,9 +12,12 @@
 
 mod breaker;
 mod counts;
+mod health;
 mod link;
 
-use crate::cache::{BoxFuture, Entry, Health, Key, Seal, Store};
+pub use health::RedisHealth;
+
+use crate::cache::{BoxFuture, Entry, Key, Seal, Store};
 use ::redis::{Client, RedisError, cmd};
 use bytes::Bytes;
 use link::{Link, Trouble};
@@ -80,7 +83,7 @@ impl RedisStore {
     }
 
     /// How Redis is doing, and what happened since the start.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> RedisHealth {
         self.link.health()
     }
 
@@ -150,10 +153,6 @@ impl Store for RedisStore {
 
     fn dropped(&self) {
         self.link.counts.dropped.add();
-    }
-
-    fn health(&self) -> Option<Health> {
-        Some(self.link.health())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where entries are kept.
 
-use super::{Entry, Health, Key};
+use super::{Entry, Key};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,11 +25,6 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// An entry will not be written, because too many writes are under way. Default: nobody counts.
     fn dropped(&self) {}
-
-    /// How it is doing. Default `None`: it is in this process, and cannot fail.
-    fn health(&self) -> Option<Health> {
-        None
-    }
 }
 
 /// Any store, where a choice at start-up must be one type.
@@ -41,7 +36,6 @@ trait Erased: Send + Sync {
     fn put(&self, key: Key, entry: Entry) -> BoxFuture<'static, ()>;
     fn is_off(&self) -> bool;
     fn dropped(&self);
-    fn health(&self) -> Option<Health>;
 }
 
 // === impl Store for Option ===
@@ -70,10 +64,6 @@ impl<T: Store> Store for Option<T> {
             store.dropped();
         }
     }
-
-    fn health(&self) -> Option<Health> {
-        self.as_ref()?.health()
-    }
 }
 
 // === impl AnyStore ===
@@ -101,10 +91,6 @@ impl<T: Store> Erased for T {
     fn dropped(&self) {
         Store::dropped(self);
     }
-
-    fn health(&self) -> Option<Health> {
-        Store::health(self)
-    }
 }
 
 impl Store for AnyStore {
@@ -122,10 +108,6 @@ impl Store for AnyStore {
 
     fn dropped(&self) {
         self.0.dropped();
-    }
-
-    fn health(&self) -> Option<Health> {
-        self.0.health()
     }
 }
 

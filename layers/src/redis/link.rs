@@ -1,9 +1,8 @@
 //! The connection to a Redis in any state: every command has its time, and a peer that is away is not asked.
 
-use super::RedisOptions;
 use super::breaker::{ANSWERS, Breaker, Change, WRITES};
 use super::counts::Counts;
-use crate::cache::Health;
+use super::{RedisHealth, RedisOptions};
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{Client, Cmd, FromRedisValue, RedisError, cmd};
 use std::fmt;
@@ -54,9 +53,9 @@ impl Link {
         }
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn health(&self) -> RedisHealth {
         let counts = &self.counts;
-        Health {
+        RedisHealth {
             failing: lock(&self.breaker).is_open(),
             read_only: lock(&self.writes).is_open(),
             hits: counts.hits.get(),

@@ -105,7 +105,7 @@ async fn an_entry_goes_to_redis_and_back() {
     store.put(key, entry(60_000)).await;
     assert_eq!(store.get(&key).await.unwrap().body, entry(1).body);
     assert_eq!(store.get(&Key::of(&[b"b"])).await, None);
-    let counts = Health { hits: 1, misses: 2, written: 1, ..Health::default() };
+    let counts = RedisHealth { hits: 1, misses: 2, written: 1, ..RedisHealth::default() };
     assert_eq!(store.health(), counts);
 }
 

@@ -1,8 +1,8 @@
-//! How a store outside this process is doing.
+//! How a Redis is doing.
 
-/// How a store outside this process is doing, and what happened at it since the start.
+/// How a Redis is doing, and what happened at it since the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Health {
+pub struct RedisHealth {
     /// Whether it is known to be away, so that nothing is asked of it now.
     pub failing: bool,
     /// Whether it is known to refuse writes, so that only look-ups are sent now.
@@ -17,7 +17,7 @@ pub struct Health {
     pub timeouts: u64,
     /// Commands that failed, for another reason than time.
     pub failures: u64,
-    /// Look-ups and writes that were not sent, because the store was known to be away or to refuse them.
+    /// Look-ups and writes that were not sent, because Redis was known to be away or to refuse them.
     pub skipped: u64,
     /// Writes that were not begun, because as many as there may be were under way.
     pub dropped: u64,
