@@ -178,7 +178,8 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
-    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages())
+        .max_failures_per_min(server.max_failures_per_min))
 }
 
 /// What stands behind a name; not known while a client is changing what is installed.

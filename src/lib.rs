@@ -44,6 +44,7 @@ pub mod intent;
 pub mod log;
 pub mod memory;
 pub mod models;
+pub mod peer;
 pub mod pick;
 pub mod provider;
 pub mod record;

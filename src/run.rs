@@ -30,7 +30,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
-    cache::AnyStore,
+    cache::{AnyStore, Seal},
     memory::MemoryStore,
     redis::{RedisOptions, RedisStore},
     sqlite::{SqliteLog, SqliteOptions},
@@ -186,7 +186,10 @@ fn open_store(config: &Config) -> (Option<AnyStore>, Option<RedisStore>) {
                 Some(Err(error)) => Err(error),
                 None => Err("cache.redis is not set".to_owned()),
             };
-            match store {
+            let seal = cache.seal.as_ref().map_or(Ok(Seal::default()), |secret| {
+                secret.read().map(|secret| Seal::new(secret.expose().as_bytes()))
+            });
+            match store.and_then(|store| Ok(store.sealed(seal?))) {
                 Ok(store) => (Some(AnyStore::new(store.clone())), Some(store)),
                 Err(error) => {
                     tracing::warn!(%error, "no Redis: answers are cached in memory");

@@ -10,6 +10,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -22,7 +23,7 @@ const MAY: &[(&str, &[&str])] = &[
     // The face to the client.
     ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["front", "record"]),
     ("retry", &["error", "record"]),
@@ -55,7 +56,7 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     ("readiness", &[]),
     ("metrics", &["front", "log", "record"]),
-    ("listen", &[]),
+    ("listen", &["peer"]),
     // The door: what may be read at all.
     ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
