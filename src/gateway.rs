@@ -11,7 +11,7 @@ use crate::{
     discovery::Discovery,
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     local::LocalLayer,
-    log::{LogRow, Rows},
+    log::{FileLog, LogRow, Rows},
     models::Auto,
     provider::Provider,
     retry::Worth,
@@ -92,7 +92,8 @@ where
     let rows = resources
         .log
         .clone()
-        .map(|log| Rows::new(log).prompts(config.log.prompts).stopping(resources.stopping.clone()));
+        .map(|log| Rows::new(FileLog::new(log).strict(config.log.strict)))
+        .map(|rows| rows.prompts(config.log.prompts).stopping(resources.stopping.clone()));
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.

@@ -108,7 +108,8 @@ pub(super) fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
 
 // Whether all of it was moved, so that the next row begins at its start.
 fn move_all(path: &Path, idle: bool) -> rusqlite::Result<bool> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL;")?;
     let all = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {

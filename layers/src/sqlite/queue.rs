@@ -34,8 +34,14 @@ pub(super) enum Refused {
 
 impl<T> Queue<T> {
     pub(super) fn new(max_rows: usize, max_bytes: usize) -> Self {
-        let inner = Inner { items: VecDeque::new(), rows: 0, bytes: 0, parked: false, closed: false };
-        Self { inner: Mutex::new(inner), bell: Condvar::new(), max_rows: max_rows.max(1), max_bytes }
+        let inner =
+            Inner { items: VecDeque::new(), rows: 0, bytes: 0, parked: false, closed: false };
+        Self {
+            inner: Mutex::new(inner),
+            bell: Condvar::new(),
+            max_rows: max_rows.max(1),
+            max_bytes,
+        }
     }
 
     /// Adds a row of so many bytes. One row always fits an empty queue, however large it is.

@@ -175,7 +175,8 @@ pub(super) fn record(
 // The payload of the first record; how many bytes it would take, if it is not all there; nothing, if it is broken.
 fn next(bytes: &[u8]) -> Option<Result<&[u8], usize>> {
     let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Some(Err(HEAD)) };
-    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (length, sum) = (number(0) as usize, number(4));
     if length > MAX_RECORD {
         return None;
@@ -261,7 +262,8 @@ mod tests {
             std::fs::write(folder.path().join(format!("{cut}.db.spool")), &whole[..cut]).unwrap();
             let mut spool = Spool::beside(&path, 1 << 20);
             assert!(spool.own());
-            let expected = (1..=3).filter(|n| text(&["first", "second", "third"][..*n]).len() <= cut);
+            let expected =
+                (1..=3).filter(|n| text(&["first", "second", "third"][..*n]).len() <= cut);
             assert_eq!(spool.load().0 as usize, expected.count(), "cut at {cut} of {each} each");
             // And the next one is readable behind them.
             spool.append(&text(&["next"]), 1).unwrap();

@@ -197,7 +197,8 @@ impl<R: Row> Writer<R> {
             return Duration::ZERO;
         }
         let until = |due: Instant| due.saturating_duration_since(now);
-        let due = [self.running.due().map(until), self.recover_at.map(until), self.checkpoint.wait()];
+        let due =
+            [self.running.due().map(until), self.recover_at.map(until), self.checkpoint.wait()];
         due.into_iter().flatten().fold(self.tidy.wait(), Duration::min)
     }
 
