@@ -12,7 +12,7 @@ use crate::{
     edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     local::LocalLayer,
-    log::{LogRow, Rows},
+    log::{FileLog, LogRow, Rows},
     memory::Memory,
     metrics::{Counted, Metrics},
     models::Auto,
@@ -101,8 +101,9 @@ where
     let local = LocalLayer::new(discovery, auto, is_ollama(config))
         .metrics(resources.metrics.clone())
         .readiness(resources.readiness.clone());
+    let file = resources.log.clone().map(|log| FileLog::new(log).strict(config.log.strict));
     // Counted where they are handed over, be there a log or not.
-    let rows = Rows::new(Counted::new(resources.metrics.clone(), resources.log.clone()))
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), file))
         .prompts(config.log.prompts)
         .stopping(resources.stopping.clone());
 

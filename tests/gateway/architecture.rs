@@ -25,7 +25,7 @@ const MAY: &[(&str, &[&str])] = &[
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["front", "record"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
     (
         "route",
