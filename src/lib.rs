@@ -59,6 +59,8 @@ pub mod discovery;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]
+pub mod health;
+#[cfg(feature = "gateway")]
 pub mod listen;
 #[cfg(feature = "gateway")]
 pub mod local;

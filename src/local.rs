@@ -9,6 +9,7 @@ use crate::{
     discovery::{Change, Discovery},
     error::Error,
     front::{Ask, Front, render},
+    health::Health,
     models::{self, Auto},
     pick,
     record::Record,
@@ -54,6 +55,7 @@ struct Desk {
     discovery: Discovery,
     auto: Auto,
     tagged_home: bool,
+    health: Health,
 }
 
 /// The version told where no Ollama tells one: the newest whose routes are served.
@@ -68,7 +70,16 @@ pub struct Settle(Option<Change>);
 impl LocalLayer {
     /// `tagged_home` says whether the default upstream is an Ollama.
     pub fn new(discovery: Discovery, auto: Auto, tagged_home: bool) -> Self {
-        Self { desk: Arc::new(Desk { discovery, auto, tagged_home }) }
+        let health = Health::default();
+        Self { desk: Arc::new(Desk { discovery, auto, tagged_home, health }) }
+    }
+
+    /// Says at `/readyz` how the upstreams fare. Default: nothing is known of that.
+    #[must_use]
+    pub fn showing(self, health: Health) -> Self {
+        let Desk { discovery, auto, tagged_home, .. } = &*self.desk;
+        let (discovery, auto, tagged_home) = (discovery.clone(), auto.clone(), *tagged_home);
+        Self { desk: Arc::new(Desk { discovery, auto, tagged_home, health }) }
     }
 }
 
@@ -267,7 +278,7 @@ impl Desk {
     fn ready(&self) -> Response<Bytes> {
         let catalog = self.discovery.catalog();
         let state = |listing: &Listing| match &listing.state {
-            State::Unknown => json!("not asked so far"),
+            State::Unknown => json!({ "up": null, "why": "not asked so far" }),
             State::Up { version } => {
                 json!({ "up": true, "version": version, "models": listing.models.len() })
             }
@@ -276,7 +287,13 @@ impl Desk {
         let upstreams: serde_json::Map<_, _> = catalog
             .upstreams
             .iter()
-            .map(|(name, listing)| (name.to_string(), state(listing)))
+            .map(|(name, listing)| {
+                let mut state = state(listing);
+                if let Some((word, why)) = self.health.failing(name) {
+                    state["breaker"] = json!({ "state": word, "why": &*why });
+                }
+                (name.to_string(), state)
+            })
             .collect();
         let up = catalog.upstreams.values().any(|l| matches!(l.state, State::Up { .. }));
         let word = if up { "ready" } else { "no upstream answers" };

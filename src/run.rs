@@ -10,6 +10,7 @@ use crate::{
     config::{self, Config, Loaded},
     discovery::Discovery,
     gateway::{self, Resources},
+    health::Health,
     listen::{self, Drained, Limits},
     log::LogRow,
 };
@@ -122,6 +123,8 @@ pub fn open(config: &Config) -> Resources {
         log: open_log(config),
         store: open_store(config),
         discovery: Discovery::new(config, &instance),
+        health: Health::default(),
+        budget: gateway::budget(),
         instance: instance.into(),
         stopping: Arc::default(),
     }

@@ -120,6 +120,8 @@ impl Reload {
                 false => super::open_store(new),
             },
             discovery: discovery.clone(),
+            health: self.resources.health.clone(),
+            budget: self.resources.budget.clone(),
             instance: self.resources.instance.clone(),
             stopping: self.resources.stopping.clone(),
         };
@@ -128,6 +130,7 @@ impl Reload {
             tracing::warn!("{section} changed; that takes effect after a restart");
         }
         self.swap.put(gateway);
+        resources.health.retain(|name| new.upstream.contains_key(name));
         self.loaded = loaded;
         self.resources = resources;
         tracing::info!("configuration reloaded");

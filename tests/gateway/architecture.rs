@@ -25,13 +25,25 @@ const MAY: &[(&str, &[&str])] = &[
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["front", "record"]),
     ("retry", &["error", "record"]),
+    // What the leaf learns of those it asks, and who stands above it shows.
+    ("health", &["error"]),
     (
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
     ),
     (
         "upstream",
-        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+        &[
+            "chat",
+            "config",
+            "dialect",
+            "error",
+            "front",
+            "health",
+            "provider",
+            "record",
+            "translate",
+        ],
     ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
@@ -43,6 +55,7 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "health",
             "models",
             "pick",
             "record",
@@ -62,6 +75,7 @@ const MAY: &[(&str, &[&str])] = &[
             "dialect",
             "discovery",
             "front",
+            "health",
             "local",
             "log",
             "models",
@@ -73,7 +87,7 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     // The program.
-    ("run", &["catalog", "config", "discovery", "gateway", "listen", "log", "upstream"]),
+    ("run", &["catalog", "config", "discovery", "gateway", "health", "listen", "log", "upstream"]),
     ("demo", &["config", "run"]),
     (
         "cli",

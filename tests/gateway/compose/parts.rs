@@ -21,6 +21,7 @@ use unigate::{
     discovery::Discovery,
     front::{AskLayer, DecodeLayer, Errors, NameLayer},
     gateway::{self, Resources},
+    health::Health,
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
@@ -102,6 +103,8 @@ impl Parts {
             log: None,
             store: None,
             discovery,
+            health: Health::default(),
+            budget: gateway::budget(),
             instance: "test".into(),
             stopping: Arc::default(),
         }
@@ -163,7 +166,7 @@ impl Parts {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        Upstreams::new(&self.config, "test").unwrap()
+        Upstreams::new(&self.config, "test", &Health::default()).unwrap()
     }
 
     fn addresses(&self) -> Addresses {
