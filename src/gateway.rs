@@ -13,8 +13,10 @@ use crate::{
     health::Health,
     local::LocalLayer,
     log::{LogRow, Rows},
+    metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     translate::Known,
@@ -65,6 +67,10 @@ pub struct Resources {
     pub budget: Arc<Budget>,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
+    /// What is counted, and shown at `/metrics`.
+    pub metrics: Metrics,
+    /// What `/readyz` tells beside which upstreams answer.
+    pub readiness: Readiness,
     /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
     pub stopping: Arc<AtomicBool>,
 }
@@ -94,12 +100,14 @@ where
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
-    let local =
-        LocalLayer::new(discovery, auto, is_ollama(config)).showing(resources.health.clone());
-    let rows = resources
-        .log
-        .clone()
-        .map(|log| Rows::new(log).prompts(config.log.prompts).stopping(resources.stopping.clone()));
+    let local = LocalLayer::new(discovery, auto, is_ollama(config))
+        .health(resources.health.clone())
+        .metrics(resources.metrics.clone())
+        .readiness(resources.readiness.clone());
+    // Counted where they are handed over, be there a log or not.
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), resources.log.clone()))
+        .prompts(config.log.prompts)
+        .stopping(resources.stopping.clone());
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.

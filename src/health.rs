@@ -18,7 +18,10 @@ use http::StatusCode;
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -49,6 +52,7 @@ pub struct Vital {
     kind: Kind,
     breaker: Arc<Breaker>,
     last: Mutex<Arc<str>>,
+    outages: AtomicU64,
     /// When somebody last asked in vain whether it is back; locked while somebody asks.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -71,6 +75,8 @@ pub struct Condition {
     pub state: State,
     /// The last failure that counted, in a sentence; empty when there was none.
     pub last: Arc<str>,
+    /// How often it began to be left alone.
+    pub outages: u64,
 }
 
 /// How long a local upstream that did not answer is passed over by those who can go elsewhere.
@@ -101,6 +107,7 @@ impl Health {
             kind,
             breaker: Breaker::new(rules),
             last: Mutex::new("".into()),
+            outages: AtomicU64::new(0),
             asked: tokio::sync::Mutex::default(),
         });
         known.insert(vital.name.clone(), vital.clone());
@@ -164,18 +171,21 @@ impl Vital {
         F: Future<Output = Result<(), String>>,
     {
         let since = Instant::now();
+        let (pause, after) = match others {
+            true => (PAUSE, PAUSE),
+            false => (MOMENT, Duration::from_secs(1)),
+        };
         let mut asked = match others {
             // Somebody is asking already; this one has somewhere else to go.
-            true => self.asked.try_lock().map_err(|_| self.open(PAUSE))?,
+            true => self.asked.try_lock().map_err(|_| self.open(after))?,
             false => self.asked.lock().await,
         };
         if self.breaker.state() == State::Closed {
             return Ok(());
         }
-        let pause = if others { PAUSE } else { MOMENT };
         // What somebody learnt while this one waited is news for it, too.
         if asked.is_some_and(|at| at >= since || at.elapsed() < pause) {
-            return Err(self.open(PAUSE));
+            return Err(self.open(after));
         }
         match knock().await {
             Ok(()) => {
@@ -186,13 +196,18 @@ impl Vital {
             Err(why) => {
                 *asked = Some(Instant::now());
                 self.note(why.into());
-                Err(self.open(PAUSE))
+                Err(self.open(after))
             }
         }
     }
 
     fn condition(&self) -> Condition {
-        Condition { upstream: self.name.clone(), state: self.breaker.state(), last: self.last() }
+        Condition {
+            upstream: self.name.clone(),
+            state: self.breaker.state(),
+            last: self.last(),
+            outages: self.outages.load(Ordering::Relaxed),
+        }
     }
 
     fn open(&self, after: Duration) -> Error {
@@ -213,6 +228,7 @@ impl Vital {
         match change {
             None => {}
             Some(Change::Opened { pause }) => {
+                self.outages.fetch_add(1, Ordering::Relaxed);
                 let pause_ms = pause.as_millis() as u64;
                 tracing::warn!(upstream, pause_ms, last, "upstream keeps failing; left alone");
             }
@@ -247,7 +263,7 @@ impl Leave {
     /// How it went: the status of an answer, or what happened instead.
     pub fn heard(self, result: Result<StatusCode, &Error>) {
         let Self { vital, pass: Some(pass) } = self else { return };
-        let change = match sign::read(vital.kind, result) {
+        let change = match sign::read(&vital.name, vital.kind, result) {
             Sign::Nothing => None,
             Sign::Alive => pass.succeeded(),
             Sign::Failed(why) => {

@@ -303,7 +303,10 @@ where
     /// Asks whether anybody is there.
     async fn knock(&self) -> Result<(), String> {
         match &self.pulse {
-            Some(pulse) => pulse.ask().await,
+            Some(pulse) => {
+                let asked = pulse.ask().await;
+                asked.map_err(|why| format!("cannot reach {} {why}", self.name))
+            }
             None => Ok(()),
         }
     }

@@ -33,7 +33,7 @@ impl fmt::Display for Error {
             }
             Self::Open { upstream, after, last } => write!(
                 f,
-                "{upstream} keeps failing and is left alone for {} s: {last}",
+                "{last}; {upstream} keeps failing and is left alone for {} s",
                 after.as_secs_f32().ceil().max(1.0)
             ),
             Self::Dead { upstream, waited } => write!(

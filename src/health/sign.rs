@@ -19,10 +19,10 @@ pub(super) enum Sign {
 }
 
 /// Reads a result.
-pub(super) fn read(kind: Kind, result: Result<StatusCode, &Error>) -> Sign {
+pub(super) fn read(upstream: &str, kind: Kind, result: Result<StatusCode, &Error>) -> Sign {
     match result {
         Ok(status) if kind == Kind::Cloud && fails(status) => {
-            Sign::Failed(format!("status {}", status.as_u16()).into())
+            Sign::Failed(format!("{upstream} answered with status {}", status.as_u16()).into())
         }
         Ok(_) => Sign::Alive,
         Err(error) => read_error(kind, error),

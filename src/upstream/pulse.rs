@@ -34,8 +34,9 @@ struct Asker {
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     http: Http<Empty<Bytes>>,
-    /// Where, and what to do: the end of a sentence.
-    advice: String,
+    at: Address,
+    /// What to do when nobody is there: the end of a sentence, or nothing.
+    advice: &'static str,
 }
 
 struct Watched {
@@ -87,7 +88,8 @@ impl Pulse {
             url: address.url(path).parse().ok()?,
             headers,
             http: connect::once(DEADLINE, address.scheme == Scheme::HTTPS),
-            advice: provider.advice().to_owned(),
+            at: address.clone(),
+            advice: provider.advice(),
         };
         let watched = watched.then(|| {
             Arc::new(Watched { waiting: Mutex::default(), deaths: watch::Sender::new(0) })
@@ -106,10 +108,7 @@ impl Pulse {
     /// Why there was no answer, in a sentence behind the upstream's name.
     pub(super) async fn ask(&self) -> Result<(), String> {
         let asker = &self.asker;
-        asker
-            .ask()
-            .await
-            .map_err(|why| format!("no answer at {} ({why}){}", asker.url, asker.advice))
+        asker.ask().await.map_err(|why| format!("at {} ({why}){}", asker.at, asker.advice))
     }
 
     /// Returns when the upstream has been found dead, some time from now; never, where that cannot be told.

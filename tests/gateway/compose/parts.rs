@@ -25,7 +25,9 @@ use unigate::{
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
+    metrics::Metrics,
     models::Auto,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     upstream::{BoxError, Upstreams},
@@ -106,6 +108,8 @@ impl Parts {
             health: Health::default(),
             budget: gateway::budget(),
             instance: "test".into(),
+            metrics: Metrics::new(),
+            readiness: Readiness::new(),
             stopping: Arc::default(),
         }
     }
