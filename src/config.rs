@@ -121,9 +121,14 @@ pub struct Upstream {
     pub forward_client_key: bool,
     /// Requests in flight at a time; the next one goes to the fallback or is refused. Default 0: no limit.
     pub max_in_flight: usize,
-    /// Seconds to connect. Default when absent: the provider's.
+    /// When it is left alone after failures: as `local` (when nobody answers there, and only while nobody does),
+    /// as `cloud` (after five failures in a row, for 5 to 60 s), or never, `off`. Default when absent: `local` for what
+    /// runs on this machine or in its network, `cloud` for the rest.
+    pub breaker: Option<String>,
+    /// Seconds to connect. Default when absent: the provider's; 2 at most for what is near.
     pub connect_s: Option<f64>,
-    /// Seconds from the request to the first meaningful event. Default when absent: the provider's.
+    /// Seconds from the request to the first meaningful event. Default when absent: the provider's; as long as the
+    /// whole answer for a local Ollama, which is asked every 2 s whether it is alive instead.
     pub first_byte_s: Option<f64>,
     /// Seconds between two frames of an answer. Default when absent: the provider's.
     pub idle_s: Option<f64>,
