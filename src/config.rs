@@ -79,6 +79,9 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
+    /// Bytes of an answer that passes or is translated while it comes, as the upstream sends it; a longer one is ended with an
+    /// error. Default 1073741824 (1 GiB).
+    pub max_stream_bytes: usize,
     /// Seconds a client has to send the head of a request. Default 10.
     pub head_s: u64,
     /// Seconds a client has to send the first byte after it connected. Default 10.
@@ -301,6 +304,7 @@ impl Default for Server {
             max_connections: 1024,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,

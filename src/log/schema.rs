@@ -59,7 +59,7 @@ DELETE FROM request_logs WHERE rowid IN (SELECT rowid FROM request_logs ORDER BY
 
     fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<usize> {
         let total = match (self.prompt_tokens, self.completion_tokens) {
-            (Some(prompt), Some(completion)) => Some(prompt + completion),
+            (Some(prompt), Some(completion)) => prompt.checked_add(completion),
             _ => None,
         };
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

@@ -22,6 +22,9 @@ const POOL_IDLE: Duration = Duration::from_secs(15);
 /// Idle connections kept for each upstream.
 const POOL_SIZE: usize = 32;
 
+/// Bytes of the head of an answer, and of what is read of its body at a time.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// A client that gives up connecting after `connect`. One that is never to speak TLS is spared the trust roots.
 pub(super) fn client<B>(connect: Duration, secure: bool) -> Http<B>
 where
@@ -42,6 +45,7 @@ where
         .timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(POOL_SIZE)
+        .http1_max_buf_size(MAX_HEAD)
         .retry_canceled_requests(true)
         .build(https)
 }
