@@ -5,9 +5,14 @@
 
 mod access;
 mod client;
+mod client_leaves;
 mod matrix;
 mod operation;
 mod redis;
 mod rig;
 mod store;
 mod upstream;
+mod upstream_bytes;
+mod upstream_cuts;
+mod upstream_limits;
+mod upstream_splits;
