@@ -3,6 +3,7 @@
 use super::{
     AnswerBody, BoxError, Permit,
     body::{Watch, join, reason},
+    connect,
     exchange::{Exchange, names_usage},
     headers,
 };
@@ -30,6 +31,10 @@ fn is_page(kind: &str) -> bool {
     const PAGE: &str = "text/html";
     kind.get(..PAGE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(PAGE))
 }
+
+/// The status as the upstream said it, on an answer that tells another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said(pub(super) StatusCode);
 
 impl<B> Exchange<B>
 where
@@ -222,6 +227,7 @@ where
         pair: Pair,
         permit: Permit,
     ) -> Result<Response<AnswerBody>, Error> {
+        head.extensions.insert(Said(head.status));
         // Anthropic's own status for it, which nobody else's clients know.
         let overloaded = head.status.as_u16() == 529;
         if overloaded && !pair.same() {
@@ -338,7 +344,11 @@ where
         let why = reason(error);
         if error.is_connect() {
             let (at, advice) = (&self.upstream.address, self.upstream.provider.advice());
-            return Error::Connect { upstream, why: format!("at {at} ({why}){advice}") };
+            let why = format!("at {at} ({why}){advice}");
+            if connect::timed_out(error) {
+                return Error::ConnectTimeout { upstream, why };
+            }
+            return Error::Connect { upstream, why };
         }
         Error::Broken { upstream, why }
     }

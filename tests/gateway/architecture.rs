@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -19,19 +21,31 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["front", "record"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
+    // What the leaf learns of those it asks, and who stands above it shows.
+    ("health", &["error"]),
     (
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
     ),
     (
         "upstream",
-        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+        &[
+            "chat",
+            "config",
+            "dialect",
+            "error",
+            "front",
+            "health",
+            "provider",
+            "record",
+            "translate",
+        ],
     ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
@@ -43,6 +57,7 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "health",
             "metrics",
             "models",
             "pick",
@@ -54,7 +69,9 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     ("readiness", &[]),
     ("metrics", &["front", "log", "record"]),
-    ("listen", &[]),
+    ("listen", &["peer"]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -65,9 +82,12 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
+            "health",
             "local",
             "log",
+            "memory",
             "metrics",
             "models",
             "provider",
@@ -86,8 +106,10 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "discovery",
             "gateway",
+            "health",
             "listen",
             "log",
+            "memory",
             "metrics",
             "readiness",
             "upstream",
