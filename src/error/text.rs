@@ -79,6 +79,9 @@ impl fmt::Display for Error {
             Self::Idle { upstream, waited } => {
                 write!(f, "nothing came from {upstream} for {} s", waited.as_secs_f32())
             }
+            Self::TooMuch { upstream, limit, setting } => {
+                write!(f, "the answer of {upstream} is longer than {limit} bytes ({setting})")
+            }
             Self::TotalTimeout { upstream, waited } => write!(
                 f,
                 "the answer of {upstream} took longer than {} s (upstream.{upstream}.total_s)",
