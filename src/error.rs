@@ -106,12 +106,18 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-    /// The upstream has as many requests in flight as it may.
+    /// The upstream has as many requests in flight as it may, and as many wait, or this one has waited long enough.
     Overloaded {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
-        /// The limit that was reached.
+        /// The requests in flight that it may have; 0: it was not that limit.
         limit: usize,
+        /// How many wait.
+        queued: usize,
+        /// How long this one has waited; zero: there was no room to wait.
+        waited: Duration,
+        /// When there is likely to be a place, judged by how long answers took so far.
+        after: Duration,
     },
     /// The upstream is this gateway.
     Loop {
@@ -267,7 +273,7 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } => Some(Duration::from_secs(1)),
+            Self::Overloaded { after, .. } => Some(*after),
             Self::Connect { .. } => Some(Duration::from_secs(5)),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
@@ -326,8 +332,21 @@ impl fmt::Display for Error {
                 "the answer of {upstream} took longer than {} s (upstream.{upstream}.total_s)",
                 waited.as_secs_f32()
             ),
-            Self::Overloaded { upstream, limit } => {
-                write!(f, "{limit} requests are in flight to {upstream}, and that is the limit")
+            Self::Overloaded { upstream, limit, queued, waited, after } => {
+                match (waited.is_zero(), limit) {
+                    (true, 0) => write!(f, "{queued} requests wait for {upstream} already")?,
+                    (true, _) => write!(
+                        f,
+                        "{limit} requests are in flight to {upstream}, which is the limit, and {queued} wait"
+                    )?,
+                    (false, _) => write!(
+                        f,
+                        "no place among the requests to {upstream} within {:.1} s (upstream.{upstream}.queue_s)",
+                        waited.as_secs_f32()
+                    )?,
+                }
+                let after = after.as_secs().max(1);
+                write!(f, "; judging by how long answers take, there may be one in {after} s")
             }
             Self::Loop { upstream } => write!(
                 f,

@@ -118,7 +118,13 @@ mod tests {
     fn a_full_queue_sends_to_the_next_target_at_once() {
         assert!(matches!(judge(503, Some("1")), Verdict::Next { after: None }));
         assert!(matches!(judge(529, Some("1")), Verdict::Next { after: None }));
-        let full = Error::Overloaded { upstream: "ollama".into(), limit: 1 };
+        let full = Error::Overloaded {
+            upstream: "ollama".into(),
+            limit: 1,
+            queued: 64,
+            waited: Duration::ZERO,
+            after: Duration::from_secs(1),
+        };
         let verdict = Judge::<(), Error>::judge(&Worth, Err(&full));
         assert!(matches!(verdict, Verdict::Next { after: None }));
     }

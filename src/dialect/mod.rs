@@ -19,6 +19,8 @@ mod tokens;
 pub(crate) use json::compact;
 #[cfg(feature = "gateway")]
 pub(crate) use media::shown;
+#[cfg(feature = "gateway")]
+pub(crate) use time::seconds as unix_seconds;
 pub use quirks::{Formats, History, Model, Place, Quirks, StreamUsage, Switch, Thinking};
 
 use crate::{chat, error::Error};
@@ -253,6 +255,12 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// The words in an upstream's error body, and its code where it has one.
     fn read_error(&self, status: StatusCode, body: &[u8]) -> (String, Option<String>);
+
+    /// A sign of life inside a stream whose answer has not begun: what clients read over. Default: a comment of
+    /// server-sent events.
+    fn heartbeat(&self, _operation: Operation, _model: &str, _now_ms: u64) -> Bytes {
+        Bytes::from_static(b": keep-alive\n\n")
+    }
 
     /// What a client of this dialect waits for behind an answer that is whole already; empty where there is nothing.
     fn terminal(&self) -> &'static [u8];
