@@ -8,6 +8,7 @@
 //! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
+mod admission;
 mod answer;
 mod body;
 mod choices;
@@ -15,6 +16,7 @@ mod connect;
 mod exchange;
 mod headers;
 mod images;
+mod loads;
 mod outgoing;
 mod probe;
 mod timer;
@@ -26,7 +28,10 @@ pub use self::{
     probe::{Probe, Silence},
 };
 
-use self::{connect::Http, exchange::Exchange, images::Images, upload::Upload};
+use self::{
+    admission::Admission, connect::Http, exchange::Exchange, images::Images, loads::Loads,
+    upload::Upload,
+};
 use crate::{
     config,
     dialect::{self, Dialect, Quirks},
@@ -50,12 +55,11 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
-use unigate_layers::{body::Buffered, notes::Target};
+use unigate_layers::{admit::Place, body::Buffered, notes::Target};
 
-/// A place among the requests in flight to an upstream; held until the answer's body is gone.
-type Permit = Option<OwnedSemaphorePermit>;
+/// A place among the requests in flight to an upstream; held until the answer's body is gone. `None` for what asks no model.
+type Permit = Option<Place>;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
@@ -88,8 +92,8 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     address: Address,
     key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
-    limit: usize,
-    places: Option<Arc<Semaphore>>,
+    admission: Admission,
+    loads: Loads,
     first_byte: Duration,
     idle: Duration,
     total: Duration,
@@ -169,9 +173,8 @@ where
         }
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
-        let permit = upstream.enter()?;
         let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
-        exchange.run(head, body, permit, &self.instance).await
+        exchange.run(head, body, &self.instance).await
     }
 }
 
@@ -238,7 +241,9 @@ where
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
         };
-        let limit = config.max_in_flight;
+        // Whoever comes with a key of his own may be the only one who can load anything.
+        let warms = own == "ollama" && !config.forward_client_key;
+        let warms = warms && config.warm_up.unwrap_or(true);
         let secure = address.scheme == Scheme::HTTPS;
         Ok(Self {
             name: name.into(),
@@ -248,8 +253,8 @@ where
             address,
             key,
             forward_client_key: config.forward_client_key,
-            limit,
-            places: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
+            admission: Admission::new(config)?,
+            loads: Loads::new(warms, seconds(config.load_s, LOAD_S)?),
             first_byte: seconds(config.first_byte_s, provider.first_byte_s)?,
             idle: seconds(config.idle_s, provider.idle_s)?,
             total: seconds(config.total_s, provider.total_s)?,
@@ -289,15 +294,10 @@ where
             head.extensions.insert(ask);
         }
     }
-
-    fn enter(&self) -> Result<Permit, Error> {
-        let Some(places) = &self.places else { return Ok(None) };
-        let permit = places.clone().try_acquire_owned();
-        permit
-            .map(Some)
-            .map_err(|_| Error::Overloaded { upstream: self.name.clone(), limit: self.limit })
-    }
 }
+
+/// Seconds that the load of a model may take.
+const LOAD_S: f64 = 600.0;
 
 /// Whether this process has forwarded the request already.
 fn came_back(headers: &HeaderMap, instance: &HeaderValue) -> bool {

@@ -174,6 +174,11 @@ impl Gate {
         self.door.reconcile(groups, Instant::now());
     }
 
+    /// The rivals of this group.
+    pub fn rivals(&self, group: &Arc<str>) -> Vec<Arc<str>> {
+        self.door.rivals(group)
+    }
+
     /// Something is made ready for this group: its guests wait for as long as that takes.
     #[must_use]
     pub fn prepare(&self, group: &Arc<str>) -> Preparing {

@@ -19,8 +19,6 @@ mod tokens;
 pub(crate) use json::compact;
 #[cfg(feature = "gateway")]
 pub(crate) use media::shown;
-#[cfg(feature = "gateway")]
-pub(crate) use time::seconds as unix_seconds;
 pub use quirks::{Formats, History, Model, Place, Quirks, StreamUsage, Switch, Thinking};
 
 use crate::{chat, error::Error};
@@ -64,6 +62,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether a model has work with it, translated or not.
+    pub fn works_a_model(self) -> bool {
+        self.asks_a_model() || matches!(self, Self::Other | Self::Count)
+    }
+
     /// Whether a model is asked for an answer, which can be translated.
     pub fn asks_a_model(self) -> bool {
         matches!(self, Self::Chat | Self::Generate | Self::Embed | Self::EmbedOne)

@@ -5,9 +5,11 @@
 
 mod access;
 mod client;
+mod client_queued;
 mod matrix;
 mod operation;
 mod redis;
 mod rig;
 mod store;
 mod upstream;
+mod upstream_loads;

@@ -20,6 +20,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
     ("front", &["dialect", "error", "record"]),
+    ("heartbeat", &["dialect", "error", "front", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
@@ -62,6 +63,7 @@ const MAY: &[(&str, &[&str])] = &[
             "dialect",
             "discovery",
             "front",
+            "heartbeat",
             "local",
             "log",
             "models",

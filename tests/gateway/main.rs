@@ -26,3 +26,4 @@ mod strict;
 mod support;
 mod tls;
 mod translate;
+mod waiting;

@@ -95,6 +95,10 @@ impl Door {
         self.change(|state| state.reconcile(groups, now));
     }
 
+    pub(super) fn rivals(&self, group: &Arc<str>) -> Vec<Arc<str>> {
+        self.change(|state| state.rivals_of(group).cloned().collect())
+    }
+
     pub(super) fn prepare(&self, group: &Arc<str>, begins: bool) {
         self.change(|state| state.prepare(group, begins));
     }

@@ -150,7 +150,8 @@ impl State {
     pub(super) fn leave(&mut self, group: &Arc<str>, held: Option<Duration>, now: Instant) {
         self.taken = self.taken.saturating_sub(1);
         if let Some(held) = held {
-            self.held = Some(self.held.map_or(held, |before| before.mul_f64(0.8) + held.mul_f64(0.2)));
+            self.held =
+                Some(self.held.map_or(held, |before| before.mul_f64(0.8) + held.mul_f64(0.2)));
         }
         let has_rivals = self.has_rivals(group);
         if let Some(known) = self.groups.get_mut(group) {
@@ -227,8 +228,7 @@ impl State {
                 .iter()
                 .find(|(_, waiter)| self.is_open(&waiter.group, waiter.since, now))
                 .map(|(key, _)| *key);
-            let Some((key, waiter)) =
-                next.and_then(|key| Some((key, self.waiting.remove(&key)?)))
+            let Some((key, waiter)) = next.and_then(|key| Some((key, self.waiting.remove(&key)?)))
             else {
                 return;
             };
@@ -276,7 +276,10 @@ impl State {
         known.idle = None;
     }
 
-    fn rivals_of<'a>(&'a self, group: &'a Arc<str>) -> impl Iterator<Item = &'a Arc<str>> {
+    pub(super) fn rivals_of<'a>(
+        &'a self,
+        group: &'a Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
         self.rivals.iter().filter_map(move |(one, other)| match () {
             () if one == group => Some(other),
             () if other == group => Some(one),

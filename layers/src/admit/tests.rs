@@ -105,8 +105,7 @@ async fn who_leaves_the_queue_is_out_of_it_at_once_and_gives_back_what_he_was_gi
 async fn clients_take_turns_however_many_guests_one_has() {
     let gate = gate(1);
     let mut place = Some(gate.enter(name("a"), 1).await.unwrap());
-    let mut waiting: Vec<(u64, Enter)> =
-        (0..6).map(|_| (1, gate.enter(name("a"), 1))).collect();
+    let mut waiting: Vec<(u64, Enter)> = (0..6).map(|_| (1, gate.enter(name("a"), 1))).collect();
     waiting.push((2, gate.enter(name("a"), 2)));
     waiting.push((2, gate.enter(name("a"), 2)));
     let mut order = Vec::new();

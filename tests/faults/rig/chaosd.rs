@@ -363,7 +363,12 @@ impl Inner {
                 "digest": format!("{:064x}", 1), "expires_at": "2126-01-01T00:00:00Z",
                 "details": { "parameter_size": "8B", "family": "llama" } })
         };
-        json!({ "models": seen.resident.iter().map(loaded).collect::<Vec<_>>() })
+        // Where loading is no matter, everything is loaded.
+        let all: Vec<_> = match seen.load {
+            None => seen.models.iter().map(loaded).collect(),
+            Some(_) => seen.resident.iter().map(loaded).collect(),
+        };
+        json!({ "models": all })
     }
 
     async fn load(&self, model: &str) {
