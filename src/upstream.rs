@@ -174,7 +174,7 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
-        exchange.run(head, body, &self.instance).await
+        exchange.run(head, body).await
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     making: Option<Making>,
     /// Kept for a second attempt.
     place: Permit,
+    /// How this process signs what it sends.
+    via: HeaderValue,
 }
 
 impl<B> Exchange<B>
@@ -109,6 +111,7 @@ where
             served: Some(served),
             making: None,
             place: None,
+            via: upstreams.instance.clone(),
         }
     }
 
@@ -118,19 +121,18 @@ where
         mut self,
         head: request::Parts,
         body: Buffered<B>,
-        via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let unsure = streamed && self.aim.quirks.usage == StreamUsage::Tried;
         let again = unsure.then(|| Some((head.clone(), body.replay()?))).flatten();
-        match (self.attempt(head, body, via).await, again) {
+        match (self.attempt(head, body).await, again) {
             (Err(Error::Reported { message, .. }), Some((head, body)))
                 if self.tries_usage && names_usage(&message) =>
             {
                 self.upstream.unasked.store(true, Ordering::Relaxed);
                 self.aim.quirks.usage = StreamUsage::Unasked;
                 self.tries_usage = false;
-                self.attempt(head, body, via).await
+                self.attempt(head, body).await
             }
             (answer, _) => answer,
         }
@@ -140,7 +142,6 @@ where
         &mut self,
         mut head: request::Parts,
         body: Buffered<B>,
-        via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
         let client = admission::client(head.extensions.get(), &head.headers);
         let sent = self.outgoing(&mut head, body).await.inspect_err(|_| self.serve())?;
@@ -148,16 +149,16 @@ where
             Outgoing::Answered(_) | Outgoing::Estimated(_) => None,
             Outgoing::Send { body, .. } => {
                 let body = body.bytes().cloned();
-                self.place(body, client, via).await?
+                self.place(body, client).await?
             }
             Outgoing::Several(bodies) => {
                 let body = bodies.first().cloned();
-                self.place(body, client, via).await?
+                self.place(body, client).await?
             }
         };
         self.serve();
         let upstream = &*self.upstream;
-        headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
+        headers::outgoing(&mut head.headers, upstream.forward_client_key, &self.via);
         let client = Front::of(&head.extensions).dialect.name();
         let spoken = self.pair.map_or(upstream.provider.dialect, |pair| pair.upstream).name();
         headers::suit(&mut head.headers, upstream.provider, client, spoken);
@@ -190,12 +191,7 @@ where
     }
 
     /// Waits for a place to ask a model, and for the model; what asks none goes through.
-    async fn place(
-        &mut self,
-        body: Option<Bytes>,
-        client: u64,
-        via: &HeaderValue,
-    ) -> Result<Permit, Error> {
+    async fn place(&mut self, body: Option<Bytes>, client: u64) -> Result<Permit, Error> {
         if self.place.is_some() {
             return Ok(self.place.clone());
         }
@@ -213,7 +209,7 @@ where
             && self.aim.model.loads
             && !pair.upstream.is_load(pair.operation, body)
         {
-            loads::ready(upstream, making, &place, via).await;
+            loads::ready(upstream, making, &place, &self.via).await;
         }
         // Waiting for a place or a model is no part of the upstream's time to answer.
         self.started = Instant::now();
@@ -254,6 +250,7 @@ where
             served: None,
             making: self.making.clone(),
             place: None,
+            via: self.via.clone(),
         }
     }
 
@@ -277,7 +274,7 @@ where
             if let Some(making) = &self.making
                 && response.status().is_success()
             {
-                upstream.loads.answered(making, upstream.admission.gate());
+                loads::answered(&self.upstream, making, &self.via);
             }
             self.warn(response.headers_mut());
             Ok(response)

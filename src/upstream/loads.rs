@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 use unigate_layers::{
-    admit::{Gate, Place},
+    admit::Place,
     body::Buffered,
     flight::{Flights, Pilot},
 };
@@ -54,20 +54,6 @@ impl Loads {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A request for it was answered.
-    pub(super) fn answered(&self, making: &Making, gate: &Gate) {
-        // What cannot be there beside it is not there.
-        let rivals = gate.rivals(&making.key);
-        let mut memory = self.memory();
-        for rival in &rivals {
-            memory.forget_key(rival);
-        }
-        match making.unloads {
-            true => memory.forget(&making.name),
-            false => memory.used(making, Instant::now()),
-        }
     }
 
     fn has(&self, making: &Making) -> bool {
@@ -115,6 +101,34 @@ pub(super) async fn ready<B>(
     landing.await;
 }
 
+/// A request for it was answered.
+pub(super) fn answered<B>(upstream: &Arc<Upstream<B>>, making: &Making, via: &HeaderValue)
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let loads = &upstream.loads;
+    if !loads.warms {
+        return;
+    }
+    // What cannot be there beside it is not there.
+    let rivals = upstream.admission.gate().rivals(&making.key);
+    let now = Instant::now();
+    let mut memory = loads.memory();
+    for rival in &rivals {
+        memory.forget_key(rival);
+    }
+    match making.unloads {
+        true => memory.forget(&making.name),
+        false => memory.used(making, now),
+    }
+    if memory.takes_turns(now) {
+        drop(memory);
+        let (upstream, via) = (upstream.clone(), via.clone());
+        tokio::spawn(async move { look(&upstream, &via).await });
+    }
+}
+
 /// Asks what is in memory; one question for all who want to know, which outlives them.
 async fn look<B>(upstream: &Arc<Upstream<B>>, via: &HeaderValue)
 where
@@ -132,8 +146,8 @@ where
     landing.await;
 }
 
-/// Asks, and notes it. What left memory before its time.
-async fn see<B>(upstream: &Upstream<B>, via: &HeaderValue) -> Vec<Arc<str>>
+/// Asks, and notes it: what is in memory, and what does not fit beside what.
+async fn see<B>(upstream: &Upstream<B>, via: &HeaderValue)
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
@@ -143,7 +157,14 @@ where
         Ok(Some((status, body))) if status.is_success() => InMemory::read(&body),
         _ => None,
     };
-    upstream.loads.memory().saw(listed, Instant::now(), crate::record::now_ms() / 1000)
+    let unix_s = crate::record::now_ms() / 1000;
+    let seen = upstream.loads.memory().saw(listed, Instant::now(), unix_s);
+    let gate = upstream.admission.gate();
+    for (one, other) in &seen.apart {
+        tracing::debug!(upstream = %upstream.name, %one, %other, "models do not fit together");
+        gate.part(one, other);
+    }
+    gate.reconcile(&seen.together);
 }
 
 /// The load itself, which is nobody's but the gateway's.
@@ -167,16 +188,10 @@ async fn load<B>(
     let (name, took_s) = (&upstream.name, begun.elapsed().as_secs_f32());
     if matches!(&answer, Ok(Some((status, _))) if status.is_success()) {
         loads.memory().used(&making, Instant::now());
-        let gone = see(&upstream, &via).await;
-        for other in gone.iter().filter(|other| **other != making.key) {
-            // Both do not fit: their requests are not to take turns one by one.
-            gate.part(&making.key, other);
-        }
-        let now = loads.memory().settle(&making, before, Instant::now());
-        if let Some(other) = now.replaced {
+        see(&upstream, &via).await;
+        if let Some(other) = loads.memory().settle(&making, before, Instant::now()) {
             gate.part(&making.key, &other);
         }
-        gate.reconcile(&now.together);
         tracing::debug!(upstream = %name, model = %making.key, took_s, "model loaded");
     } else {
         loads.memory().failed(&making, Instant::now());

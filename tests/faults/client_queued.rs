@@ -22,6 +22,7 @@ async fn c1_who_leaves_the_queue_was_never_there_for_the_upstream_and_makes_room
             _ = waits.read() => std::mem::swap(&mut waits, &mut refused),
             _ = refused.read() => {}
         }
+
         assert_eq!(refused.finish().await.status, 503);
         drop(waits);
         let left = Instant::now();

@@ -2,7 +2,7 @@
 
 use crate::dialect::ollama::{InMemory, Making};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,6 +15,8 @@ pub(super) struct Memory {
     asked: Option<(Instant, bool)>,
     /// Loads that came to nothing, by their key.
     failed: HashMap<Arc<str>, Instant>,
+    /// Names that were listed at any time; what is not among them may be something that this upstream does not list.
+    ever: HashSet<Arc<str>>,
 }
 
 /// A model in memory.
@@ -24,6 +26,8 @@ struct Known {
     keys: Vec<Arc<str>>,
     context: Option<u64>,
     seen: Instant,
+    /// Whether it was in the last list.
+    listed: bool,
     /// When it goes, where that is known.
     until: Option<Instant>,
 }
@@ -35,12 +39,12 @@ pub(super) struct Former {
     context: Option<u64>,
 }
 
-/// What a load has come to.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    /// The key of the same model, loaded in another way, that it took the place of.
-    pub(super) replaced: Option<Arc<str>>,
-    /// The keys of all that is in memory together.
+/// What a list says of who fits beside whom, by their keys.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    /// Pairs that cannot be in memory together, as it seems.
+    pub(super) apart: Vec<(Arc<str>, Arc<str>)>,
+    /// All that is in memory now.
     pub(super) together: Vec<Arc<str>>,
 }
 
@@ -52,6 +56,9 @@ const RECENT: Duration = Duration::from_secs(1);
 
 /// How long a load that failed is left to the requests themselves, and an upstream that does not list is not asked again.
 const FAILED: Duration = Duration::from_secs(30);
+
+/// How old a list may be while several models are asked in turn: whether they fit is to be found out soon.
+const TURNS: Duration = Duration::from_secs(2);
 
 /// Ways of loading one model that are remembered as the same, and failures that are remembered.
 const MOST: usize = 64;
@@ -91,6 +98,7 @@ impl Memory {
             keys: Vec::new(),
             context: making.context,
             seen: now,
+            listed: false,
             until: None,
         });
         // Each use begins its time anew; how long that is now, nobody has said.
@@ -115,36 +123,60 @@ impl Memory {
         }
     }
 
-    /// Takes a list, or that there was none. Gives the keys of what has left before its time.
-    pub(super) fn saw(
-        &mut self,
-        listed: Option<Vec<InMemory>>,
-        now: Instant,
-        unix_s: u64,
-    ) -> Vec<Arc<str>> {
+    /// Takes a list, or that there was none.
+    ///
+    /// What has left before its time had to make way: for what is there now and was not there beside it, or for what has left in
+    /// the same manner, where both are there by turns.
+    pub(super) fn saw(&mut self, listed: Option<Vec<InMemory>>, now: Instant, unix_s: u64) -> Seen {
         self.asked = Some((now, listed.is_some()));
-        let Some(listed) = listed else { return Vec::new() };
+        let Some(listed) = listed else { return Seen::default() };
         let mut before = std::mem::take(&mut self.models);
+        // Their keys, and whether each was listed the last time.
+        let mut there = Vec::new();
         for model in listed {
             // A time in the past is that of a model that is being loaded.
             let until = model.until.filter(|until| *until > unix_s);
             let until = until
                 .and_then(|until| now.checked_add(Duration::from_secs((until - unix_s).min(YEAR))));
-            let keys = match before.remove(&model.name) {
+            let known = before.remove(&model.name);
+            let beside = known.as_ref().is_some_and(|known| known.listed);
+            let keys = match known {
                 Some(known) if known.context == model.context || known.context.is_none() => {
                     known.keys
                 }
                 _ => Vec::new(),
             };
-            let known = Known { keys, context: model.context, seen: now, until };
+            there.push((keys_of(&model.name, &keys), beside));
+            if self.ever.len() < MOST {
+                self.ever.insert(model.name.clone());
+            }
+            let known = Known { keys, context: model.context, seen: now, listed: true, until };
             self.models.insert(model.name, known);
         }
-        let early = before
-            .into_iter()
-            .filter(|(_, known)| known.until.is_none_or(|until| until > now + RECENT));
-        early
-            .flat_map(|(name, known)| if known.keys.is_empty() { vec![name] } else { known.keys })
-            .collect()
+        let early = before.into_iter().filter(|(name, known)| {
+            self.ever.contains(name) && known.until.is_none_or(|until| until > now + RECENT)
+        });
+        let gone: Vec<_> =
+            early.map(|(name, known)| (keys_of(&name, &known.keys), known.listed)).collect();
+        let mut seen = Seen::default();
+        for (at, (ones, beside)) in gone.iter().enumerate() {
+            let others = there.iter().chain(&gone[at + 1..]);
+            for (others, _) in others.filter(|(_, also)| !(*beside && *also)) {
+                let pairs =
+                    ones.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
+                seen.apart.extend(pairs.map(|(one, other)| (one.clone(), other.clone())));
+            }
+        }
+        seen.together = there.into_iter().flat_map(|(keys, _)| keys).collect();
+        seen
+    }
+
+    /// Whether several models are asked by turns and it is time to see whether they fit.
+    pub(super) fn takes_turns(&self, now: Instant) -> bool {
+        let is_used = |known: &&Known| now.saturating_duration_since(known.seen) <= FRESH;
+        self.asked
+            .is_some_and(|(at, answered)| answered && now.saturating_duration_since(at) > TURNS)
+            && self.models.values().filter(is_used).count() > 1
     }
 
     /// How this model is loaded now; `None` where it is not in memory.
@@ -153,17 +185,20 @@ impl Memory {
         Some(Former { keys: known.keys.clone(), context: known.context })
     }
 
-    /// A load has ended well and a list was taken: what that says.
+    /// A load has ended well and a list was taken. Gives the key of the same model, loaded in another way, that it took
+    /// the place of.
     pub(super) fn settle(
         &mut self,
         making: &Making,
         before: Option<Former>,
         now: Instant,
-    ) -> Settled {
+    ) -> Option<Arc<str>> {
         let Some(known) = self.models.get_mut(&making.name) else {
-            // It says that it loads, and lists nothing: no use in loading for it.
-            self.failed(making, now);
-            return Settled::default();
+            if !self.ever.contains(&making.name) {
+                // It says that it loads, and does not list it: no use in loading for it.
+                self.failed(making, now);
+            }
+            return None;
         };
         let mut replaced = None;
         if let Some(before) = before {
@@ -177,11 +212,13 @@ impl Memory {
         if !known.keys.contains(&making.key) {
             known.keys.push(making.key.clone());
         }
-        let all = self.models.iter();
-        let together =
-            all.flat_map(|(name, known)| known.keys.iter().chain(Some(name)).cloned()).collect();
-        Settled { replaced, together }
+        replaced
     }
+}
+
+/// The keys that requests for it have, as far as they are known.
+fn keys_of(name: &Arc<str>, keys: &[Arc<str>]) -> Vec<Arc<str>> {
+    if keys.is_empty() { vec![name.clone()] } else { keys.to_vec() }
 }
 
 /// Far enough for "for ever", and near enough for every clock.
@@ -218,14 +255,47 @@ mod tests {
     fn a_list_says_what_is_there_until_when_and_what_has_left_early() {
         let (mut memory, now) = (Memory::default(), Instant::now());
         let (a, b) = (making("a", ""), making("b", ""));
+        memory.saw(listed(&["a"]), now, 1000);
         memory.used(&a, now);
-        assert_eq!(memory.saw(listed(&["b"]), now, 1000), [a.key.clone()]);
+        let seen = memory.saw(listed(&["b"]), now, 1000);
+        assert_eq!(seen.apart, [(a.key.clone(), b.key.clone())]);
+        assert_eq!(seen.together, std::slice::from_ref(&b.key));
         assert!(!memory.has(&a, now) && memory.has(&b, now));
         let soon = InMemory { name: "b".into(), context: None, until: Some(1005) };
         memory.saw(Some(vec![soon]), now, 1000);
         assert!(memory.has(&b, now) && !memory.has(&b, now + Duration::from_secs(6)));
         let later = now + Duration::from_secs(6);
-        assert!(memory.saw(listed(&[]), later, 1006).is_empty(), "its time was over");
+        assert!(memory.saw(listed(&[]), later, 1006).apart.is_empty(), "its time was over");
+    }
+
+    #[test]
+    fn what_was_seen_together_is_not_blamed_for_what_left() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.saw(listed(&["a", "small"]), now, 1000);
+        let seen = memory.saw(listed(&["b", "small"]), now, 1000);
+        assert_eq!(seen.apart, [("a".into(), "b".into())]);
+        assert_eq!(seen.together, ["b".into(), "small".into()]);
+    }
+
+    #[test]
+    fn models_that_are_there_by_turns_are_found_out_though_none_is_ever_seen_to_go() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.saw(listed(&["a"]), now, 1000);
+        memory.saw(listed(&["b"]), now, 1000);
+        memory.used(&making("a", ""), now);
+        memory.used(&making("b", ""), now);
+        assert!(!memory.takes_turns(now));
+        assert!(memory.takes_turns(now + Duration::from_secs(3)));
+        let seen = memory.saw(listed(&[]), now, 1000);
+        assert_eq!(seen.apart.len(), 1, "{seen:?}");
+    }
+
+    #[test]
+    fn who_lists_nothing_at_all_is_not_taken_for_crowded() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.used(&making("a", ""), now);
+        memory.used(&making("b", ""), now);
+        assert_eq!(memory.saw(listed(&[]), now, 1000), Seen::default());
     }
 
     #[test]
@@ -247,8 +317,7 @@ mod tests {
         memory.used(&wide, now);
         let now_wide = InMemory { name: "m".into(), context: Some(8192), until: None };
         memory.saw(Some(vec![now_wide]), now, 1000);
-        let settled = memory.settle(&wide, before, now);
-        assert_eq!(settled.replaced, Some(plain.key.clone()));
+        assert_eq!(memory.settle(&wide, before, now), Some(plain.key.clone()));
         assert!(memory.has(&wide, now) && !memory.has(&plain, now));
     }
 
