@@ -3,8 +3,10 @@
 //! A message says what happened, why, and what to do, in one sentence. It never holds a prompt or a
 //! credential. Who renders it for a client is the client's dialect.
 
+mod text;
+
 use http::StatusCode;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What can go wrong between a client's request and an upstream's answer.
 #[derive(Clone, Debug)]
@@ -23,6 +25,11 @@ pub enum Error {
     },
     /// No key, or a wrong one.
     Unauthorized(String),
+    /// Too many wrong keys came from this address.
+    Throttled {
+        /// How long none from there will be looked at.
+        wait: Duration,
+    },
     /// A host, an origin, or an operation that this listener does not allow.
     Forbidden(String),
     /// Neither an upstream nor an alias knows the model.
@@ -39,6 +46,18 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body kept the gateway waiting.
+    BodyTimeout {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The path and query are longer than any route takes.
+    UriTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Request bodies take all the memory that they may, or the program nearly all that the system allows it.
+    NoMemory,
     /// The body is compressed in a way that is not read.
     UnsupportedEncoding(String),
     /// The route exists but not with this method.
@@ -51,6 +70,29 @@ pub enum Error {
         upstream: Arc<str>,
         /// The address, and the reason as the system gave it.
         why: String,
+    },
+    /// No connection to the upstream within the time for it: another try would take as long.
+    ConnectTimeout {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// The address, and how long was waited.
+        why: String,
+    },
+    /// The upstream has failed so often that it is left alone for a while.
+    Open {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// How long, from now.
+        after: Duration,
+        /// The last failure, in a sentence.
+        last: Arc<str>,
+    },
+    /// The upstream took the request and then stopped to answer anything.
+    Dead {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// How long was waited.
+        waited: Duration,
     },
     /// The connection broke, or what came was not HTTP.
     Broken {
@@ -163,13 +205,21 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::Untranslatable { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
+            | Self::NoMemory
+            | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
@@ -189,14 +239,20 @@ impl Error {
             Self::BadRequest(_) => "invalid_request",
             Self::Untranslatable { .. } => "unsupported_by_target",
             Self::Unauthorized(_) => "invalid_api_key",
+            Self::Throttled { .. } => "too_many_failures",
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => "request_too_large",
+            Self::BodyTimeout { .. } => "request_timeout",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::NoMemory => "out_of_memory",
             Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
-            Self::Connect { .. } => "upstream_unavailable",
+            Self::Connect { .. } | Self::ConnectTimeout { .. } => "upstream_unavailable",
+            Self::Open { .. } => "upstream_left_alone",
+            Self::Dead { .. } => "upstream_dead",
             Self::Broken { .. } => "upstream_broken",
             Self::Incomplete { .. } => "upstream_incomplete",
             Self::Reported { .. } => "upstream_error",
@@ -217,11 +273,15 @@ impl Error {
         match self {
             Self::BadRequest(_)
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
+            | Self::NoMemory
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
@@ -235,6 +295,9 @@ impl Error {
             Self::Untranslatable { .. }
             | Self::Unsupported(_)
             | Self::NotUnderstood { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
@@ -248,15 +311,21 @@ impl Error {
             Self::BadRequest(_)
             | Self::Untranslatable { .. }
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
             Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
             | Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::Reported { .. }
@@ -266,7 +335,9 @@ impl Error {
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::Loop { .. } | Self::Internal(_) => Fault::Gateway,
+            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
+                Fault::Gateway
+            }
         }
     }
 
@@ -274,87 +345,24 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { after, .. } => Some(*after),
-            Self::Connect { .. } => Some(Duration::from_secs(5)),
+            Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
+                Some(Duration::from_secs(5))
+            }
+            Self::Open { after, .. } => Some(*after),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether a client that tries again by itself would only multiply what was tried here already.
+    ///
+    /// Not where there is a time at which it may come again: that is what it is told then.
+    pub fn is_spent(&self) -> bool {
         match self {
-            Self::BadRequest(text)
-            | Self::Unauthorized(text)
-            | Self::Forbidden(text)
-            | Self::ModelNotFound(text)
-            | Self::NotFound(text)
-            | Self::UnsupportedEncoding(text)
-            | Self::MethodNotAllowed(text)
-            | Self::Unsupported(text) => f.write_str(text),
-            Self::Internal(text) => write!(f, "internal error: {text}"),
-            Self::Untranslatable { what, to, why } => {
-                write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
-            }
-            Self::TooLarge { limit } => write!(
-                f,
-                "the request body is larger than {limit} bytes, the most that can be translated; \
-                 raise server.max_body_bytes"
-            ),
-            Self::DecodedTooLarge { limit } => write!(
-                f,
-                "the request body is larger than {limit} bytes once it is decompressed, the most that is \
-                 read; send less or raise server.max_body_bytes"
-            ),
-            Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
-            Self::Broken { upstream, why } => {
-                write!(f, "the connection to {upstream} broke: {why}")
-            }
-            Self::Incomplete { upstream } => {
-                write!(f, "{upstream} ended its answer before it was complete")
-            }
-            Self::Reported { message, .. } => f.write_str(message),
-            Self::NotUnderstood { upstream, why } => {
-                write!(f, "{upstream} did not answer in its own dialect: {why}")
-            }
-            Self::NoCall { upstream, why } => write!(f, "{upstream}: {why}"),
-            Self::FirstByteTimeout { upstream, waited } => write!(
-                f,
-                "no answer from {upstream} within {} s; the model may still be loading. \
-                 Raise upstream.{upstream}.first_byte_s or load the model first",
-                waited.as_secs_f32()
-            ),
-            Self::Idle { upstream, waited } => {
-                write!(f, "nothing came from {upstream} for {} s", waited.as_secs_f32())
-            }
-            Self::TotalTimeout { upstream, waited } => write!(
-                f,
-                "the answer of {upstream} took longer than {} s (upstream.{upstream}.total_s)",
-                waited.as_secs_f32()
-            ),
-            Self::Overloaded { upstream, limit, queued, waited, after } => {
-                match (waited.is_zero(), limit) {
-                    (true, 0) => write!(f, "{queued} requests wait for {upstream} already")?,
-                    (true, _) => write!(
-                        f,
-                        "{limit} requests are in flight to {upstream}, which is the limit, and {queued} wait"
-                    )?,
-                    (false, _) => write!(
-                        f,
-                        "no place among the requests to {upstream} within {:.1} s (upstream.{upstream}.queue_s)",
-                        waited.as_secs_f32()
-                    )?,
-                }
-                let after = after.as_secs().max(1);
-                write!(f, "; judging by how long answers take, there may be one in {after} s")
-            }
-            Self::Loop { upstream } => write!(
-                f,
-                "upstream {upstream:?} points back to this gateway; set upstream.{upstream}.url"
-            ),
-            Self::AllFailed { attempts, .. } => {
-                write!(f, "all {} attempts failed: {}", attempts.len(), attempts.join("; "))
-            }
+            Self::AllFailed { .. } | Self::Loop { .. } => true,
+            _ => self.fault() == Fault::Upstream && self.retry_after().is_none(),
         }
     }
 }

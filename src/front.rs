@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod decode;
 mod name;
+pub mod path;
 
 pub(crate) use self::name::attempts_line;
 pub use self::{
@@ -121,7 +122,7 @@ pub fn render(front: Front, record: Option<&Record>, error: &Error) -> Response<
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil().max(1.0) as u64));
     }
     // The gateway has spent its own attempts: an SDK that retries would multiply them.
-    if matches!(error, Error::AllFailed { .. } | Error::Loop { .. }) {
+    if error.is_spent() {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     response

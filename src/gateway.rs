@@ -9,12 +9,17 @@ use crate::{
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
+    edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
+    health::Health,
     heartbeat::Beats,
     local::LocalLayer,
-    log::{LogRow, Rows},
+    log::{FileLog, LogRow, Rows},
+    memory::Memory,
+    metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     translate::Known,
@@ -60,8 +65,18 @@ pub struct Resources {
     pub store: Option<AnyStore>,
     /// What the upstreams have.
     pub discovery: Discovery,
+    /// What request bodies may take together.
+    pub memory: Memory,
+    /// How the upstreams fare.
+    pub health: Health,
+    /// Extra attempts that all requests have made so far.
+    pub budget: Arc<Budget>,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
+    /// What is counted, and shown at `/metrics`.
+    pub metrics: Metrics,
+    /// What `/readyz` tells beside which upstreams answer.
+    pub readiness: Readiness,
     /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
     pub stopping: Arc<AtomicBool>,
 }
@@ -76,7 +91,8 @@ where
     B::Error: Into<BoxError> + Send,
 {
     let discovery = resources.discovery.clone();
-    let upstreams = Upstreams::new(config, &resources.instance)?.knowing(known(&discovery));
+    let upstreams = Upstreams::new(config, &resources.instance, &resources.health)?;
+    let upstreams = upstreams.knowing(known(&discovery));
     let one = |error: String| vec![error];
     let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
     let access = access(config)?;
@@ -90,11 +106,15 @@ where
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
-    let local = LocalLayer::new(discovery, auto, is_ollama(config));
-    let rows = resources
-        .log
-        .clone()
-        .map(|log| Rows::new(log).prompts(config.log.prompts).stopping(resources.stopping.clone()));
+    let local = LocalLayer::new(discovery, auto, is_ollama(config))
+        .health(resources.health.clone())
+        .metrics(resources.metrics.clone())
+        .readiness(resources.readiness.clone());
+    let file = resources.log.clone().map(|log| FileLog::new(log).strict(config.log.strict));
+    // Counted where they are handed over, be there a log or not.
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), file))
+        .prompts(config.log.prompts)
+        .stopping(resources.stopping.clone());
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.
@@ -105,6 +125,16 @@ where
         .layer(NameLayer)
         // Host, origin, key: refused before a byte of the body is read.
         .layer(access)
+        // One meaning, in time, and room for what is read whole.
+        .layer(EdgeLayer::new(
+            resources.memory.clone(),
+            Patience {
+                idle: Duration::from_secs(config.server.body_idle_s),
+                whole: Duration::from_secs(config.server.body_s),
+            },
+            config.server.max_body_bytes,
+            is_read,
+        ))
         // JSON bodies become whole; uploads keep streaming.
         .layer(BufferLayer::new(config.server.max_body_bytes).when(is_read))
         // Compressed bodies become readable, and keep at hand what they were.
@@ -125,7 +155,7 @@ where
         // Lists and details that no single upstream could answer; nothing there is worth a retry.
         .layer(local)
         // The same target again, then the next one, until something meaningful has come.
-        .layer(RetryLayer::new(fallback(config)))
+        .layer(RetryLayer::new(fallback(config, &resources.budget)))
         // Applies the decision of this attempt: address and model, by splice.
         .layer(RewriteLayer::new().fields(&["model", "name"]))
         // Translates if it must, sends, peeks, streams.
@@ -160,7 +190,8 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
-    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages())
+        .max_failures_per_min(server.max_failures_per_min))
 }
 
 /// What stands behind a name; not known while a client is changing what is installed.
@@ -185,16 +216,21 @@ fn known(discovery: &Discovery) -> impl Fn(&str, &str) -> Option<Known> + Send +
     }
 }
 
-fn fallback(config: &Config) -> Fallback<Worth> {
+fn fallback(config: &Config, budget: &Arc<Budget>) -> Fallback<Worth> {
     let retry = &config.retry;
-    let budget = Budget::new(retry.budget_percent, RETRIES_PER_S, Duration::from_secs(10));
+    budget.set_percent(retry.budget_percent);
     Fallback::new(Worth)
         .tries_per_target(retry.tries)
         .backoff(Duration::from_millis(retry.backoff_ms), Duration::from_secs(1))
         .deadline(Duration::from_secs(retry.deadline_s))
-        .budget(Arc::new(budget))
+        .budget(budget.clone())
         // A budget is there to spare an upstream; another one is no burden to it.
         .free_fallbacks(true)
+}
+
+/// The account of extra attempts, for [`Resources::budget`]; what share they may have says the configuration.
+pub fn budget() -> Arc<Budget> {
+    Arc::new(Budget::new(0, RETRIES_PER_S, Duration::from_secs(10)))
 }
 
 /// Retries that the budget always has, however few requests there are: one person at one machine.

@@ -5,6 +5,7 @@
 //!     │  log        exactly one row, whatever happens below
 //!     │  name       which dialect, which operation; signs the answer
 //!     │  access     host, origin, key
+//!     │  edge       one meaning, in time, and room for its body
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
 //!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not
@@ -43,7 +44,9 @@ pub mod front;
 pub mod heartbeat;
 pub mod intent;
 pub mod log;
+pub mod memory;
 pub mod models;
+pub mod peer;
 pub mod pick;
 pub mod provider;
 pub mod record;
@@ -59,11 +62,19 @@ pub mod demo;
 #[cfg(feature = "gateway")]
 pub mod discovery;
 #[cfg(feature = "gateway")]
+pub mod edge;
+#[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "gateway")]
+pub mod health;
 #[cfg(feature = "gateway")]
 pub mod listen;
 #[cfg(feature = "gateway")]
 pub mod local;
+#[cfg(feature = "gateway")]
+pub mod metrics;
+#[cfg(feature = "gateway")]
+pub mod readiness;
 #[cfg(feature = "gateway")]
 pub mod run;
 #[cfg(feature = "gateway")]

@@ -14,6 +14,7 @@
 //! | `redis` | a store in Redis that fails open | [`redis`] |
 //! | `route` | decides where a request goes | [`route`] |
 //! | `rewrite` | applies that decision: address, and the bytes of one JSON field | [`rewrite`] |
+//! | `breaker` | stops asking who fails, and asks now and then whether that is over | [`breaker`] |
 //! | `retry` | the same target again, then the next: a policy for `tower::retry` | [`retry`] |
 //! | `rescue` | errors become responses | [`rescue`] |
 //! | `heartbeat` | signs of life for a client that waits for a stream | [`heartbeat`] |
@@ -75,6 +76,8 @@ struct Readme;
 #[cfg(feature = "admit")]
 pub mod admit;
 pub mod body;
+#[cfg(feature = "breaker")]
+pub mod breaker;
 #[cfg(feature = "buffer")]
 pub mod buffer;
 #[cfg(feature = "cache")]

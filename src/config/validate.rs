@@ -18,6 +18,7 @@ const CARRIED: [&str; 3] = ["tools", "images", "thinking"];
 const STORES: [&str; 3] = ["memory", "redis", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
 const DIALECTS: [&str; 4] = ["ollama", "openai", "anthropic", "responses"];
+const BREAKERS: [&str; 3] = ["local", "cloud", "off"];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Most bytes of one compiled expression; the default of the regex crate is ten times as much.
@@ -119,6 +120,12 @@ impl Found<'_> {
         if !(0.0..=3600.0).contains(&server.heartbeat_s) {
             self.say(at.key("heartbeat_s"), "must be 0, or a number of seconds up to 3600");
         }
+        self.at_least_one(at.key("body_idle_s"), server.body_idle_s);
+        self.at_least_one(at.key("body_s"), server.body_s);
+        self.at_least_one(at.key("write_s"), server.write_s);
+        if server.max_buffered_mb.is_some_and(|mb| mb > 1 << 20) {
+            self.say(at.key("max_buffered_mb"), "must be 0 to 1048576");
+        }
     }
 
     fn upstreams(&mut self) {
@@ -154,6 +161,9 @@ impl Found<'_> {
         }
         if let Some(chat) = &upstream.chat {
             self.word(at.key("chat"), "dialect", chat, &DIALECTS);
+        }
+        if let Some(breaker) = &upstream.breaker {
+            self.word(at.key("breaker"), "breaker", breaker, &BREAKERS);
         }
         let times = [
             ("connect_s", upstream.connect_s),

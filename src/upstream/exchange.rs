@@ -204,13 +204,26 @@ where
         self.making = making;
         let group = self.group();
         let upstream = &self.upstream;
-        let place = upstream.admission.enter(&upstream.name, group, client, &self.record).await?;
-        if let (Some(making), Some(body)) = (&self.making, &body)
-            && self.aim.model.loads
-            && !pair.upstream.is_load(pair.operation, body)
-        {
-            loads::ready(upstream, making, &place, &self.via).await;
-        }
+        let ready = async {
+            let name = &upstream.name;
+            let place = upstream.admission.enter(name, group, client, &self.record).await?;
+            if let (Some(making), Some(body)) = (&self.making, &body)
+                && self.aim.model.loads
+                && !pair.upstream.is_load(pair.operation, body)
+            {
+                loads::ready(upstream, making, &place, &self.via).await;
+            }
+            Ok(place)
+        };
+        let (name, asked) = (upstream.name.clone(), Instant::now());
+        let place = tokio::select! {
+            biased;
+            place = ready => place?,
+            // Nobody waits in a queue for one that has stopped answering.
+            () = upstream.stops() => {
+                return Err(Error::Dead { upstream: name, waited: asked.elapsed() });
+            }
+        };
         // Waiting for a place or a model is no part of the upstream's time to answer.
         self.started = Instant::now();
         self.place = Some(place);
@@ -286,11 +299,18 @@ where
         // An unstreamed answer sends its head when it is complete: only the whole has a limit.
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let waited = if streamed { upstream.first_byte } else { upstream.total };
-        let name = upstream.name.clone();
-        match tokio::time::timeout(waited, answer).await {
-            Ok(result) => result,
-            Err(_) if streamed => Err(Error::FirstByteTimeout { upstream: name, waited }),
-            Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+        let (name, asked) = (upstream.name.clone(), Instant::now());
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(waited, answer) => match answer {
+                Ok(result) => result,
+                Err(_) if waited < upstream.total => {
+                    Err(Error::FirstByteTimeout { upstream: name, waited })
+                }
+                Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+            },
+            // What loads a model is waited for, what has stopped answering is not.
+            () = upstream.stops() => Err(Error::Dead { upstream: name, waited: asked.elapsed() }),
         }
     }
 

@@ -184,9 +184,14 @@ async fn load<B>(
     let (path, body) = making.request();
     let begun = Instant::now();
     let asked = upstream.small(Method::POST, path, body, &via);
-    let answer = tokio::time::timeout(loads.deadline, asked).await;
+    let asked = tokio::time::timeout(loads.deadline, asked);
+    let answer = tokio::select! {
+        biased;
+        answer = asked => answer.ok().flatten(),
+        () = upstream.stops() => None,
+    };
     let (name, took_s) = (&upstream.name, begun.elapsed().as_secs_f32());
-    if matches!(&answer, Ok(Some((status, _))) if status.is_success()) {
+    if matches!(&answer, Some((status, _)) if status.is_success()) {
         loads.memory().used(&making, Instant::now());
         see(&upstream, &via).await;
         if let Some(other) = loads.memory().settle(&making, before, Instant::now()) {

@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -19,20 +21,32 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     ("heartbeat", &["dialect", "error", "front", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["front", "record"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
+    // What the leaf learns of those it asks, and who stands above it shows.
+    ("health", &["error"]),
     (
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
     ),
     (
         "upstream",
-        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+        &[
+            "chat",
+            "config",
+            "dialect",
+            "error",
+            "front",
+            "health",
+            "provider",
+            "record",
+            "translate",
+        ],
     ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
@@ -44,14 +58,21 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "health",
+            "metrics",
             "models",
             "pick",
+            "readiness",
             "record",
             "route",
             "upstream",
         ],
     ),
-    ("listen", &[]),
+    ("readiness", &[]),
+    ("metrics", &["front", "log", "record"]),
+    ("listen", &["peer"]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -62,12 +83,17 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
             "heartbeat",
+            "health",
             "local",
             "log",
+            "memory",
+            "metrics",
             "models",
             "provider",
+            "readiness",
             "retry",
             "route",
             "translate",
@@ -75,7 +101,22 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     // The program.
-    ("run", &["catalog", "config", "discovery", "gateway", "listen", "log", "upstream"]),
+    (
+        "run",
+        &[
+            "catalog",
+            "config",
+            "discovery",
+            "gateway",
+            "health",
+            "listen",
+            "log",
+            "memory",
+            "metrics",
+            "readiness",
+            "upstream",
+        ],
+    ),
     ("demo", &["config", "run"]),
     (
         "cli",

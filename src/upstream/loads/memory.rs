@@ -274,7 +274,8 @@ mod tests {
         memory.saw(listed(&["a", "small"]), now, 1000);
         let seen = memory.saw(listed(&["b", "small"]), now, 1000);
         assert_eq!(seen.apart, [("a".into(), "b".into())]);
-        assert_eq!(seen.together, ["b".into(), "small".into()]);
+        let names: Vec<&str> = seen.together.iter().map(|key| &**key).collect();
+        assert_eq!(names, ["b", "small"]);
     }
 
     #[test]

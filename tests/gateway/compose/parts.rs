@@ -21,10 +21,13 @@ use unigate::{
     discovery::Discovery,
     front::{AskLayer, DecodeLayer, Errors, NameLayer},
     gateway::{self, Resources},
+    health::Health,
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
+    metrics::Metrics,
     models::Auto,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     upstream::{BoxError, Upstreams},
@@ -102,7 +105,12 @@ impl Parts {
             log: None,
             store: None,
             discovery,
+            memory: unigate::memory::Memory::default(),
+            health: Health::default(),
+            budget: gateway::budget(),
             instance: "test".into(),
+            metrics: Metrics::new(),
+            readiness: Readiness::new(),
             stopping: Arc::default(),
         }
     }
@@ -163,7 +171,7 @@ impl Parts {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        Upstreams::new(&self.config, "test").unwrap()
+        Upstreams::new(&self.config, "test", &Health::default()).unwrap()
     }
 
     fn addresses(&self) -> Addresses {
