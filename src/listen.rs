@@ -25,7 +25,13 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -89,6 +95,9 @@ const MAX_HEADERS: usize = 100;
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How long nothing may have failed before connections are said to be accepted again; more than the longest pause.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How long cut connections may take to go; they only have to be dropped.
 const GONE: Duration = Duration::from_secs(1);
@@ -223,24 +232,26 @@ where
     }
 }
 
-/// The pauses of an accept loop that cannot accept: longer each time, and told once.
+/// The pauses of an accept loop that cannot accept: longer each time, and told once, also where one in ten succeeds.
 #[derive(Debug, Default)]
-struct Pauses(Option<Duration>);
+struct Pauses {
+    last: Option<Duration>,
+    failed: Option<Instant>,
+}
 
 impl Pauses {
     fn next(&mut self, error: &io::Error) -> Duration {
-        let pause = match self.0 {
-            None => {
-                tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
-                Duration::from_millis(50)
-            }
-            Some(last) => (last * 2).min(Duration::from_secs(1)),
-        };
-        *self.0.insert(pause)
+        if self.failed.replace(Instant::now()).is_none() {
+            tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
+        }
+        let pause = self.last.map_or(Duration::from_millis(50), |last| last * 2);
+        *self.last.insert(pause.min(Duration::from_secs(1)))
     }
 
     fn over(&mut self) {
-        if self.0.take().is_some() {
+        self.last = None;
+        if self.failed.is_some_and(|at| at.elapsed() > QUIET) {
+            self.failed = None;
             tracing::warn!("connections are accepted again");
         }
     }

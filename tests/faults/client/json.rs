@@ -1,7 +1,8 @@
 //! Bodies that no client should send.
 
 use super::post;
-use crate::rig::{Chaosd, Row, Setup, ms};
+use crate::rig::{Chaosd, Reply, Row, Setup, ms};
+use serde_json::json;
 use std::time::Duration;
 
 /// What is wrong, and the body.
@@ -65,6 +66,12 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
 #[tokio::test]
 async fn c13_json_that_makes_no_sense_is_refused_or_passed_faithfully_and_never_costs_much() {
     let up = Chaosd::ollama(&["m"]).await;
+    // As Ollama does with what it cannot read.
+    up.rule(|call| {
+        let readable = serde_json::from_slice::<serde_json::Value>(&call.body).is_ok();
+        let refusal = json!({ "error": "json: cannot unmarshal" });
+        (call.asks.is_some() && !readable).then(|| Reply::error(400, &refusal).into())
+    });
     let mut row = Row::start("C13", Setup::ollama(&up).toml("[log]\nlevel = \"info\"\n")).await;
     let mut worst = (Duration::ZERO, "");
     for (name, body) in corpus() {
@@ -84,6 +91,10 @@ async fn c13_json_that_makes_no_sense_is_refused_or_passed_faithfully_and_never_
                 "{name} {path}: {} {}",
                 entry.status,
                 entry.text()
+            );
+            assert!(
+                entry.head.len() + entry.body.len() < 64 * 1024,
+                "{name} {path}: it is said again"
             );
             if let Some(call) = up.calls().get(calls)
                 && path == "/api/chat"
