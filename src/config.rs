@@ -90,6 +90,9 @@ pub struct Server {
     /// Seconds a client may take nothing of its answer, 1 and up; then its connection (of HTTP/2, the stream) is dropped,
     /// and the upstream's request with it. Default 60.
     pub write_s: u64,
+    /// Wrong keys that one address may bring in a minute; then it is told to wait, unless its key has worked from there
+    /// before or is too long to guess. Default 60; 0 is any number.
+    pub max_failures_per_min: u32,
     /// Seconds a client has to send the head of a request. Default 10.
     pub head_s: u64,
     /// Seconds a client has to send the first byte after it connected. Default 10.
@@ -188,6 +191,9 @@ pub struct Cache {
     pub store: String,
     /// Address of a Redis server, `redis://…`, or a reference to where it stands. Default: none.
     pub redis: Option<SecretUrl>,
+    /// A secret under which answers are sealed in Redis, as a reference to where it stands; the same for all gateways that
+    /// share it. Default: none, and who else can write there can put words into our mouth.
+    pub seal: Option<SecretRef>,
     /// Seconds an answer is kept, 1 and up. Default 3600.
     pub ttl_s: u64,
     /// Bytes kept in memory; the least used go first. Redis has its own bound. Default 268435456 (256 MiB).
@@ -316,6 +322,7 @@ impl Default for Server {
             body_idle_s: 10,
             body_s: 60,
             write_s: 60,
+            max_failures_per_min: 60,
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,
@@ -390,6 +397,7 @@ impl Default for Cache {
         Self {
             store: "memory".to_owned(),
             redis: None,
+            seal: None,
             ttl_s: 3600,
             max_bytes: 256 << 20,
             max_entry_bytes: 1 << 20,

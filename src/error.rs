@@ -23,6 +23,11 @@ pub enum Error {
     },
     /// No key, or a wrong one.
     Unauthorized(String),
+    /// Too many wrong keys came from this address.
+    Throttled {
+        /// How long none from there will be looked at.
+        wait: Duration,
+    },
     /// A host, an origin, or an operation that this listener does not allow.
     Forbidden(String),
     /// Neither an upstream nor an alias knows the model.
@@ -169,6 +174,7 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::Untranslatable { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -199,6 +205,7 @@ impl Error {
             Self::BadRequest(_) => "invalid_request",
             Self::Untranslatable { .. } => "unsupported_by_target",
             Self::Unauthorized(_) => "invalid_api_key",
+            Self::Throttled { .. } => "too_many_failures",
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
@@ -230,6 +237,7 @@ impl Error {
         match self {
             Self::BadRequest(_)
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
@@ -264,6 +272,7 @@ impl Error {
             Self::BadRequest(_)
             | Self::Untranslatable { .. }
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
@@ -294,6 +303,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } => Some(Duration::from_secs(5)),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
@@ -312,6 +322,11 @@ impl fmt::Display for Error {
             | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
+            Self::Throttled { wait } => write!(
+                f,
+                "too many wrong keys came from this address; the next one is looked at in {} s",
+                wait.as_secs() + 1
+            ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")

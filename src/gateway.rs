@@ -14,8 +14,10 @@ use crate::{
     local::LocalLayer,
     log::{LogRow, Rows},
     memory::Memory,
+    metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     translate::Known,
@@ -64,6 +66,10 @@ pub struct Resources {
     pub memory: Memory,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
+    /// What is counted, and shown at `/metrics`.
+    pub metrics: Metrics,
+    /// What `/readyz` tells beside which upstreams answer.
+    pub readiness: Readiness,
     /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
     pub stopping: Arc<AtomicBool>,
 }
@@ -92,11 +98,13 @@ where
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
-    let local = LocalLayer::new(discovery, auto, is_ollama(config));
-    let rows = resources
-        .log
-        .clone()
-        .map(|log| Rows::new(log).prompts(config.log.prompts).stopping(resources.stopping.clone()));
+    let local = LocalLayer::new(discovery, auto, is_ollama(config))
+        .metrics(resources.metrics.clone())
+        .readiness(resources.readiness.clone());
+    // Counted where they are handed over, be there a log or not.
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), resources.log.clone()))
+        .prompts(config.log.prompts)
+        .stopping(resources.stopping.clone());
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.
@@ -170,7 +178,8 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
-    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages())
+        .max_failures_per_min(server.max_failures_per_min))
 }
 
 /// What stands behind a name; not known while a client is changing what is installed.

@@ -44,6 +44,7 @@ pub mod intent;
 pub mod log;
 pub mod memory;
 pub mod models;
+pub mod peer;
 pub mod pick;
 pub mod provider;
 pub mod record;
@@ -66,6 +67,10 @@ pub mod gateway;
 pub mod listen;
 #[cfg(feature = "gateway")]
 pub mod local;
+#[cfg(feature = "gateway")]
+pub mod metrics;
+#[cfg(feature = "gateway")]
+pub mod readiness;
 #[cfg(feature = "gateway")]
 pub mod run;
 #[cfg(feature = "gateway")]

@@ -16,6 +16,7 @@ use self::{
     guard::Guard,
     heads::Oddities,
 };
+use crate::peer::Peered;
 use bytes::Bytes;
 use http::{Request, Response, Version, header::TRANSFER_ENCODING};
 use http_body::Body;
@@ -138,8 +139,8 @@ where
             () = &mut shutdown => break,
             next = next => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             // No descriptors or no memory left: accepting again at once would only spin.
             Err(error) => {
@@ -166,7 +167,8 @@ where
             }
             let odd = Arc::new(Oddities::default());
             let (guard, watch) = Guard::new(stream, odd.clone(), limits.first_byte, limits.write);
-            let entry = Entry { service: TowerToHyperService::new(service), odd };
+            let service = TowerToHyperService::new(Peered::new(service, peer.ip()));
+            let entry = Entry { service, odd };
             let connection = server.serve_connection(TokioIo::new(guard), entry).into_owned();
             let served = async {
                 if let Err(error) = watcher.watch(connection).await {

@@ -68,9 +68,28 @@ pub struct LogRow {
 }
 
 /// Where finished rows go.
+///
+/// `Option<Sink>` is one too: `None` keeps nothing.
 pub trait Sink: Clone + Send + Sync + 'static {
+    /// An exchange began; its row follows when it has ended, whatever happens. Default: nothing to do.
+    fn begin(&self) {}
+
     /// Takes a row. Never waits: what cannot be kept is dropped and counted.
     fn push(&self, row: LogRow);
+}
+
+impl<S: Sink> Sink for Option<S> {
+    fn begin(&self) {
+        if let Some(sink) = self {
+            sink.begin();
+        }
+    }
+
+    fn push(&self, row: LogRow) {
+        if let Some(sink) = self {
+            sink.push(row);
+        }
+    }
 }
 
 /// Records exchanges as [`LogRow`]s.
@@ -143,6 +162,7 @@ where
             ..LogRow::default()
         };
         let answer = self.prompts.then(BytesMut::new);
+        self.sink.begin();
         RowExchange {
             sink: self.sink.clone(),
             record,

@@ -10,6 +10,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -22,7 +23,7 @@ const MAY: &[(&str, &[&str])] = &[
     // The face to the client.
     ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["front", "record"]),
     ("retry", &["error", "record"]),
@@ -44,14 +45,18 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "metrics",
             "models",
             "pick",
+            "readiness",
             "record",
             "route",
             "upstream",
         ],
     ),
-    ("listen", &[]),
+    ("readiness", &[]),
+    ("metrics", &["front", "log", "record"]),
+    ("listen", &["peer"]),
     // The door: what may be read at all.
     ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
@@ -69,8 +74,10 @@ const MAY: &[(&str, &[&str])] = &[
             "local",
             "log",
             "memory",
+            "metrics",
             "models",
             "provider",
+            "readiness",
             "retry",
             "route",
             "translate",
@@ -78,7 +85,21 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     // The program.
-    ("run", &["catalog", "config", "discovery", "gateway", "listen", "log", "memory", "upstream"]),
+    (
+        "run",
+        &[
+            "catalog",
+            "config",
+            "discovery",
+            "gateway",
+            "listen",
+            "log",
+            "memory",
+            "metrics",
+            "readiness",
+            "upstream",
+        ],
+    ),
     ("demo", &["config", "run"]),
     (
         "cli",
