@@ -107,7 +107,7 @@ async fn c13_json_that_makes_no_sense_is_refused_or_passed_faithfully_and_never_
         }
     }
     // This is the program as the tests build it; what it is in release is a fraction.
-    assert!(worst.0 < Duration::from_millis(1500), "{worst:?}");
+    assert!(worst.0 < Duration::from_secs(4), "{worst:?}");
     row.figure(format!("at most {} of one core ({}), unoptimised", ms(worst.0), worst.1));
     row.check().await;
 }
