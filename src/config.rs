@@ -121,9 +121,14 @@ pub struct Upstream {
     pub forward_client_key: bool,
     /// Requests in flight at a time; the next one goes to the fallback or is refused. Default 0: no limit.
     pub max_in_flight: usize,
-    /// Seconds to connect. Default when absent: the provider's.
+    /// When it is left alone after failures: as `local` (when nobody answers there, and only while nobody does),
+    /// as `cloud` (after five failures in a row, for 5 to 60 s), or never, `off`. Default when absent: `local` for what
+    /// runs on this machine or in its network, `cloud` for the rest.
+    pub breaker: Option<String>,
+    /// Seconds to connect. Default when absent: the provider's; 2 at most for what is near.
     pub connect_s: Option<f64>,
-    /// Seconds from the request to the first meaningful event. Default when absent: the provider's.
+    /// Seconds from the request to the first meaningful event. Default when absent: the provider's; as long as the
+    /// whole answer for a local Ollama, which is asked every 2 s whether it is alive instead.
     pub first_byte_s: Option<f64>,
     /// Seconds between two frames of an answer. Default when absent: the provider's.
     pub idle_s: Option<f64>,
@@ -250,6 +255,9 @@ pub struct Log {
     pub max_mb: u64,
     /// Whether prompts and answers are kept too. Default no.
     pub prompts: bool,
+    /// Whether the last piece of each answer waits, at most 2 s, until its row is where a crash of the gateway cannot
+    /// reach it. Costs about 5 ms per answer. Default no: a crash may lose rows of the last 25 ms.
+    pub strict: bool,
     /// What the program says on stderr: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
     /// `info,unigate=debug`. Default `info`.
     pub level: String,
@@ -433,6 +441,7 @@ impl Default for Log {
             days: 30,
             max_mb: 1024,
             prompts: false,
+            strict: false,
             level: "info".to_owned(),
             format: "text".to_owned(),
         }

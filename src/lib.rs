@@ -65,6 +65,8 @@ pub mod edge;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]
+pub mod health;
+#[cfg(feature = "gateway")]
 pub mod listen;
 #[cfg(feature = "gateway")]
 pub mod local;

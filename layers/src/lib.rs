@@ -14,6 +14,7 @@
 //! | `redis` | a store in Redis that fails open | [`redis`] |
 //! | `route` | decides where a request goes | [`route`] |
 //! | `rewrite` | applies that decision: address, and the bytes of one JSON field | [`rewrite`] |
+//! | `breaker` | stops asking who fails, and asks now and then whether that is over | [`breaker`] |
 //! | `retry` | the same target again, then the next: a policy for `tower::retry` | [`retry`] |
 //! | `rescue` | errors become responses | [`rescue`] |
 //! | `full` | all of them | |
@@ -70,6 +71,8 @@
 struct Readme;
 
 pub mod body;
+#[cfg(feature = "breaker")]
+pub mod breaker;
 #[cfg(feature = "buffer")]
 pub mod buffer;
 #[cfg(feature = "cache")]

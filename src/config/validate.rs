@@ -18,6 +18,7 @@ const CARRIED: [&str; 3] = ["tools", "images", "thinking"];
 const STORES: [&str; 3] = ["memory", "redis", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
 const DIALECTS: [&str; 4] = ["ollama", "openai", "anthropic", "responses"];
+const BREAKERS: [&str; 3] = ["local", "cloud", "off"];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Most bytes of one compiled expression; the default of the regex crate is ten times as much.
@@ -157,6 +158,9 @@ impl Found<'_> {
         }
         if let Some(chat) = &upstream.chat {
             self.word(at.key("chat"), "dialect", chat, &DIALECTS);
+        }
+        if let Some(breaker) = &upstream.breaker {
+            self.word(at.key("breaker"), "breaker", breaker, &BREAKERS);
         }
         let times = [
             ("connect_s", upstream.connect_s),

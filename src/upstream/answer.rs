@@ -3,6 +3,7 @@
 use super::{
     AnswerBody, BoxError, Permit,
     body::{Watch, join, reason},
+    connect,
     exchange::{Exchange, names_usage},
     headers,
 };
@@ -19,6 +20,10 @@ use http::{
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
+
+/// The status as the upstream said it, on an answer that tells another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said(pub(super) StatusCode);
 
 impl<B> Exchange<B>
 where
@@ -186,6 +191,7 @@ where
         pair: Pair,
         permit: Permit,
     ) -> Result<Response<AnswerBody>, Error> {
+        head.extensions.insert(Said(head.status));
         // Anthropic's own status for it, which nobody else's clients know.
         let overloaded = head.status.as_u16() == 529;
         if overloaded && !pair.same() {
@@ -269,7 +275,11 @@ where
         let why = reason(error);
         if error.is_connect() {
             let (at, advice) = (&self.upstream.address, self.upstream.provider.advice());
-            return Error::Connect { upstream, why: format!("at {at} ({why}){advice}") };
+            let why = format!("at {at} ({why}){advice}");
+            if connect::timed_out(error) {
+                return Error::ConnectTimeout { upstream, why };
+            }
+            return Error::Connect { upstream, why };
         }
         Error::Broken { upstream, why }
     }

@@ -214,11 +214,18 @@ where
         // An unstreamed answer sends its head when it is complete: only the whole has a limit.
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let waited = if streamed { upstream.first_byte } else { upstream.total };
-        let name = upstream.name.clone();
-        match tokio::time::timeout(waited, answer).await {
-            Ok(result) => result,
-            Err(_) if streamed => Err(Error::FirstByteTimeout { upstream: name, waited }),
-            Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+        let (name, asked) = (upstream.name.clone(), Instant::now());
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(waited, answer) => match answer {
+                Ok(result) => result,
+                Err(_) if waited < upstream.total => {
+                    Err(Error::FirstByteTimeout { upstream: name, waited })
+                }
+                Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+            },
+            // What loads a model is waited for, what has stopped answering is not.
+            () = upstream.stops() => Err(Error::Dead { upstream: name, waited: asked.elapsed() }),
         }
     }
 
