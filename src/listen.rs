@@ -7,6 +7,7 @@ mod drawn;
 mod guard;
 mod heads;
 mod socket;
+mod tcp;
 
 pub(crate) use self::deadline::Deadline;
 pub use self::{heads::Ambiguous, socket::connections};
@@ -15,6 +16,7 @@ use self::{
     drawn::{Drawing, Drawn, Streams},
     guard::Guard,
     heads::Oddities,
+    tcp::Tcp,
 };
 use crate::peer::Peered;
 use bytes::Bytes;
@@ -34,6 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
@@ -165,11 +168,9 @@ where
             if !speaks {
                 return;
             }
-            let odd = Arc::new(Oddities::default());
-            let (guard, watch) = Guard::new(stream, odd.clone(), limits.first_byte, limits.write);
-            let service = TowerToHyperService::new(Peered::new(service, peer.ip()));
-            let entry = Entry { service, odd };
-            let connection = server.serve_connection(TokioIo::new(guard), entry).into_owned();
+            let (stream, watch) = Tcp::new(stream);
+            let (io, entry) = entry(stream, Peered::new(service, peer.ip()), limits);
+            let connection = server.serve_connection(io, entry).into_owned();
             let served = async {
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended with an error");
@@ -196,6 +197,36 @@ where
         () = hurry => {}
     }
     Drained::Late(Late { all: limits.connections, places, cutting })
+}
+
+/// Serves one connection to its end, whatever it runs over, with the same bounds as [`serve`].
+///
+/// # Errors
+/// As hyper tells them: what came was not HTTP, was too slow, or broke off.
+pub async fn connection<IO, S, B>(
+    io: IO,
+    service: S,
+    limits: Limits,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (io, entry) = entry(io, service, limits);
+    server(limits).serve_connection(io, entry).await
+}
+
+fn entry<IO, S>(io: IO, service: S, limits: Limits) -> (TokioIo<Guard<IO>>, Entry<S>) {
+    let odd = Arc::new(Oddities::default());
+    let guard = Guard::new(io, odd.clone(), limits.first_byte, limits.write);
+    (TokioIo::new(guard), Entry { service: TowerToHyperService::new(service), odd })
 }
 
 // === impl Late ===
