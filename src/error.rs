@@ -148,12 +148,27 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-    /// The upstream has as many requests in flight as it may.
+    /// The answer is longer than it may be.
+    TooMuch {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// The limit, in bytes.
+        limit: usize,
+        /// The key of the configuration that sets it.
+        setting: &'static str,
+    },
+    /// The upstream has as many requests in flight as it may, and as many wait, or this one has waited long enough.
     Overloaded {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
-        /// The limit that was reached.
+        /// The requests in flight that it may have; 0: it was not that limit.
         limit: usize,
+        /// How many wait.
+        queued: usize,
+        /// How long this one has waited; zero: there was no room to wait.
+        waited: Duration,
+        /// When there is likely to be a place, judged by how long answers took so far.
+        after: Duration,
     },
     /// The upstream is this gateway.
     Loop {
@@ -217,7 +232,8 @@ impl Error {
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
-            | Self::NoCall { .. } => StatusCode::BAD_GATEWAY,
+            | Self::NoCall { .. }
+            | Self::TooMuch { .. } => StatusCode::BAD_GATEWAY,
             Self::Reported { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::FirstByteTimeout { .. } | Self::Idle { .. } | Self::TotalTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -255,6 +271,7 @@ impl Error {
             Self::FirstByteTimeout { .. } => "first_byte_timeout",
             Self::Idle { .. } => "idle_timeout",
             Self::TotalTimeout { .. } => "total_timeout",
+            Self::TooMuch { .. } => "answer_too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
             Self::AllFailed { .. } => "all_attempts_failed",
@@ -295,6 +312,7 @@ impl Error {
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::Overloaded { .. } => Again::NextTarget,
         }
     }
@@ -328,6 +346,7 @@ impl Error {
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
             Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
                 Fault::Gateway
@@ -338,7 +357,8 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Overloaded { after, .. } => Some(*after),
+            Self::NoMemory => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))
