@@ -25,6 +25,11 @@ pub enum Error {
     },
     /// No key, or a wrong one.
     Unauthorized(String),
+    /// Too many wrong keys came from this address.
+    Throttled {
+        /// How long none from there will be looked at.
+        wait: Duration,
+    },
     /// A host, an origin, or an operation that this listener does not allow.
     Forbidden(String),
     /// Neither an upstream nor an alias knows the model.
@@ -41,6 +46,18 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body kept the gateway waiting.
+    BodyTimeout {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The path and query are longer than any route takes.
+    UriTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Request bodies take all the memory that they may, or the program nearly all that the system allows it.
+    NoMemory,
     /// The body is compressed in a way that is not read.
     UnsupportedEncoding(String),
     /// The route exists but not with this method.
@@ -182,9 +199,12 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::Untranslatable { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
@@ -192,6 +212,7 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::Open { .. }
             | Self::Dead { .. }
+            | Self::NoMemory
             | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
@@ -212,10 +233,14 @@ impl Error {
             Self::BadRequest(_) => "invalid_request",
             Self::Untranslatable { .. } => "unsupported_by_target",
             Self::Unauthorized(_) => "invalid_api_key",
+            Self::Throttled { .. } => "too_many_failures",
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => "request_too_large",
+            Self::BodyTimeout { .. } => "request_timeout",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::NoMemory => "out_of_memory",
             Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
@@ -242,11 +267,15 @@ impl Error {
         match self {
             Self::BadRequest(_)
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
+            | Self::NoMemory
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
@@ -276,11 +305,14 @@ impl Error {
             Self::BadRequest(_)
             | Self::Untranslatable { .. }
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
@@ -297,14 +329,17 @@ impl Error {
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::Loop { .. } | Self::Internal(_) => Fault::Gateway,
+            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
+                Fault::Gateway
+            }
         }
     }
 
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } => Some(Duration::from_secs(1)),
+            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))
             }

@@ -9,10 +9,12 @@ use crate::{
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
+    edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     health::Health,
     local::LocalLayer,
-    log::{LogRow, Rows},
+    log::{FileLog, LogRow, Rows},
+    memory::Memory,
     metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
@@ -65,6 +67,8 @@ pub struct Resources {
     pub health: Health,
     /// Extra attempts that all requests have made so far.
     pub budget: Arc<Budget>,
+    /// What request bodies may take together.
+    pub memory: Memory,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
     /// What is counted, and shown at `/metrics`.
@@ -104,8 +108,9 @@ where
         .health(resources.health.clone())
         .metrics(resources.metrics.clone())
         .readiness(resources.readiness.clone());
+    let file = resources.log.clone().map(|log| FileLog::new(log).strict(config.log.strict));
     // Counted where they are handed over, be there a log or not.
-    let rows = Rows::new(Counted::new(resources.metrics.clone(), resources.log.clone()))
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), file))
         .prompts(config.log.prompts)
         .stopping(resources.stopping.clone());
 
@@ -118,6 +123,16 @@ where
         .layer(NameLayer)
         // Host, origin, key: refused before a byte of the body is read.
         .layer(access)
+        // One meaning, in time, and room for what is read whole.
+        .layer(EdgeLayer::new(
+            resources.memory.clone(),
+            Patience {
+                idle: Duration::from_secs(config.server.body_idle_s),
+                whole: Duration::from_secs(config.server.body_s),
+            },
+            config.server.max_body_bytes,
+            is_read,
+        ))
         // JSON bodies become whole; uploads keep streaming.
         .layer(BufferLayer::new(config.server.max_body_bytes).when(is_read))
         // Compressed bodies become readable, and keep at hand what they were.
@@ -171,7 +186,8 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
-    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages())
+        .max_failures_per_min(server.max_failures_per_min))
 }
 
 /// What stands behind a name; not known while a client is changing what is installed.

@@ -14,6 +14,11 @@ impl fmt::Display for Error {
             | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
+            Self::Throttled { wait } => write!(
+                f,
+                "too many wrong keys came from this address; the next one is looked at in {} s",
+                wait.as_secs() + 1
+            ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
@@ -27,6 +32,19 @@ impl fmt::Display for Error {
                 f,
                 "the request body is larger than {limit} bytes once it is decompressed, the most that is \
                  read; send less or raise server.max_body_bytes"
+            ),
+            Self::BodyTimeout { waited } => write!(
+                f,
+                "the request body did not come within {} s; send it faster, or raise server.body_idle_s \
+                 or server.body_s",
+                waited.as_secs_f32()
+            ),
+            Self::UriTooLong { limit } => {
+                write!(f, "the request's path and query are longer than {limit} bytes")
+            }
+            Self::NoMemory => f.write_str(
+                "no memory is free for another request body; try again in a moment, or raise \
+                 server.max_buffered_mb",
             ),
             Self::Connect { upstream, why } | Self::ConnectTimeout { upstream, why } => {
                 write!(f, "cannot reach {upstream} {why}")

@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -19,11 +21,11 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["front", "record"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
     // What the leaf learns of those it asks, and who stands above it shows.
     ("health", &["error"]),
@@ -67,7 +69,9 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     ("readiness", &[]),
     ("metrics", &["front", "log", "record"]),
-    ("listen", &[]),
+    ("listen", &["peer"]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -78,10 +82,12 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
             "health",
             "local",
             "log",
+            "memory",
             "metrics",
             "models",
             "provider",
@@ -103,6 +109,7 @@ const MAY: &[(&str, &[&str])] = &[
             "health",
             "listen",
             "log",
+            "memory",
             "metrics",
             "readiness",
             "upstream",

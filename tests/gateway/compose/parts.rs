@@ -107,6 +107,7 @@ impl Parts {
             discovery,
             health: Health::default(),
             budget: gateway::budget(),
+            memory: unigate::memory::Memory::default(),
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
