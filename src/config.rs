@@ -80,6 +80,9 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
+    /// Bytes of an answer that passes or is translated while it comes, as the upstream sends it; a longer one is ended with an
+    /// error. Default 1073741824 (1 GiB).
+    pub max_stream_bytes: usize,
     /// Mebibytes that request bodies held whole may take together; a request whose body finds no room is answered with
     /// 503. 0 to 1048576. Default when absent: a quarter of the memory that the system allows, at least 256.
     pub max_buffered_mb: Option<u64>,
@@ -326,6 +329,7 @@ impl Default for Server {
             max_connections: 1024,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
             max_buffered_mb: None,
             body_idle_s: 10,
             body_s: 60,

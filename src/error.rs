@@ -148,6 +148,15 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
+    /// The answer is longer than it may be.
+    TooMuch {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// The limit, in bytes.
+        limit: usize,
+        /// The key of the configuration that sets it.
+        setting: &'static str,
+    },
     /// The upstream has as many requests in flight as it may.
     Overloaded {
         /// The upstream's name in the configuration.
@@ -217,7 +226,8 @@ impl Error {
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
-            | Self::NoCall { .. } => StatusCode::BAD_GATEWAY,
+            | Self::NoCall { .. }
+            | Self::TooMuch { .. } => StatusCode::BAD_GATEWAY,
             Self::Reported { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::FirstByteTimeout { .. } | Self::Idle { .. } | Self::TotalTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -255,6 +265,7 @@ impl Error {
             Self::FirstByteTimeout { .. } => "first_byte_timeout",
             Self::Idle { .. } => "idle_timeout",
             Self::TotalTimeout { .. } => "total_timeout",
+            Self::TooMuch { .. } => "answer_too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
             Self::AllFailed { .. } => "all_attempts_failed",
@@ -295,6 +306,7 @@ impl Error {
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::Overloaded { .. } => Again::NextTarget,
         }
     }
@@ -328,6 +340,7 @@ impl Error {
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
             Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
                 Fault::Gateway

@@ -6,7 +6,7 @@
 
 mod answer;
 mod ask;
-mod decode;
+pub(crate) mod decode;
 mod name;
 pub mod path;
 

@@ -63,12 +63,12 @@ pub struct Resources {
     pub store: Option<AnyStore>,
     /// What the upstreams have.
     pub discovery: Discovery,
+    /// What request bodies may take together.
+    pub memory: Memory,
     /// How the upstreams fare.
     pub health: Health,
     /// Extra attempts that all requests have made so far.
     pub budget: Arc<Budget>,
-    /// What request bodies may take together.
-    pub memory: Memory,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
     /// What is counted, and shown at `/metrics`.

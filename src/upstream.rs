@@ -87,6 +87,8 @@ type Knows = Arc<dyn Fn(&str, &str) -> Option<Known> + Send + Sync>;
 struct Bounds {
     request: usize,
     answer: usize,
+    /// Not held, only counted.
+    stream: usize,
 }
 
 /// One upstream: a provider, configured.
@@ -148,6 +150,7 @@ where
         let bounds = Bounds {
             request: config.server.max_body_bytes,
             answer: config.server.max_answer_bytes,
+            stream: config.server.max_stream_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
         let config::Translate { strict, max_image_bytes, .. } = config.translate;

@@ -115,6 +115,7 @@ impl Found<'_> {
         self.at_least_one(at.key("max_connections"), server.max_connections as u64);
         self.at_least_one(at.key("max_body_bytes"), server.max_body_bytes as u64);
         self.at_least_one(at.key("max_answer_bytes"), server.max_answer_bytes as u64);
+        self.at_least_one(at.key("max_stream_bytes"), server.max_stream_bytes as u64);
         self.at_least_one(at.key("head_s"), server.head_s);
         self.at_least_one(at.key("first_byte_s"), server.first_byte_s);
         self.at_least_one(at.key("body_idle_s"), server.body_idle_s);

@@ -14,24 +14,14 @@ impl fmt::Display for Error {
             | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
-            Self::Throttled { wait } => write!(
-                f,
-                "too many wrong keys came from this address; the next one is looked at in {} s",
-                wait.as_secs() + 1
-            ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
             }
-            Self::TooLarge { limit } => write!(
+            Self::Throttled { wait } => write!(
                 f,
-                "the request body is larger than {limit} bytes, the most that can be translated; \
-                 raise server.max_body_bytes"
-            ),
-            Self::DecodedTooLarge { limit } => write!(
-                f,
-                "the request body is larger than {limit} bytes once it is decompressed, the most that is \
-                 read; send less or raise server.max_body_bytes"
+                "too many wrong keys came from this address; the next one is looked at in {} s",
+                wait.as_secs() + 1
             ),
             Self::BodyTimeout { waited } => write!(
                 f,
@@ -45,6 +35,16 @@ impl fmt::Display for Error {
             Self::NoMemory => f.write_str(
                 "no memory is free for another request body; try again in a moment, or raise \
                  server.max_buffered_mb",
+            ),
+            Self::TooLarge { limit } => write!(
+                f,
+                "the request body is larger than {limit} bytes, the most that can be translated; \
+                 raise server.max_body_bytes"
+            ),
+            Self::DecodedTooLarge { limit } => write!(
+                f,
+                "the request body is larger than {limit} bytes once it is decompressed, the most that is \
+                 read; send less or raise server.max_body_bytes"
             ),
             Self::Connect { upstream, why } | Self::ConnectTimeout { upstream, why } => {
                 write!(f, "cannot reach {upstream} {why}")
@@ -78,6 +78,9 @@ impl fmt::Display for Error {
             ),
             Self::Idle { upstream, waited } => {
                 write!(f, "nothing came from {upstream} for {} s", waited.as_secs_f32())
+            }
+            Self::TooMuch { upstream, limit, setting } => {
+                write!(f, "the answer of {upstream} is longer than {limit} bytes ({setting})")
             }
             Self::TotalTimeout { upstream, waited } => write!(
                 f,

@@ -35,6 +35,9 @@ const POOL_IDLE: Duration = Duration::from_secs(15);
 /// Idle connections kept for each upstream.
 const POOL_SIZE: usize = 32;
 
+/// Bytes of the head of an answer, and of what is read of its body at a time.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// A connector with one limit for everything before a request can be sent: name, TCP and TLS.
 #[derive(Clone)]
 pub(super) struct Bounded<C> {
@@ -67,6 +70,7 @@ where
         .timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(size)
+        .http1_max_buf_size(MAX_HEAD)
         .retry_canceled_requests(true)
         .build(connector)
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod client;
+mod client_leaves;
 mod matrix;
 mod operation;
 mod operation_sleep;
@@ -12,6 +13,10 @@ mod redis;
 mod rig;
 mod store;
 mod upstream;
+mod upstream_bytes;
+mod upstream_cuts;
 mod upstream_health;
+mod upstream_limits;
 mod upstream_retry;
+mod upstream_splits;
 mod upstream_tls;

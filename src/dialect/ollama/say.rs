@@ -4,7 +4,9 @@ use super::write::Called;
 use crate::{
     chat::{Answer, Call, Delta, Finish, Said, Token, Vector},
     dialect::{
-        Operation, Reply, Usage, WriteAnswer, json,
+        Operation, Reply, Usage, WriteAnswer,
+        alike::invalid_call,
+        json,
         time::Utc,
         tokens::{self, Told},
     },
@@ -140,11 +142,7 @@ impl Writer {
                 }
                 whole.push(call);
             } else if self.finish != Some(Finish::Length) {
-                json::cut(&mut call.name, 64);
-                return Err(format!(
-                    "upstream returned invalid tool call arguments for {:?}",
-                    call.name
-                ));
+                return Err(invalid_call(&call.name));
             }
         }
         Ok(whole)
