@@ -102,6 +102,9 @@ pub struct Server {
     pub first_byte_s: u64,
     /// Seconds that running requests get to finish when the gateway stops. Default 30.
     pub drain_s: u64,
+    /// Seconds without a word after which a client that waits for a stream gets a sign of life, and again each time. From
+    /// the first one on, the status is 200 and a failure is told inside the stream. Default 0: none.
+    pub heartbeat_s: f64,
 }
 
 /// Someone the gateway calls: a provider with an address, a credential and its own timeouts.
@@ -122,8 +125,24 @@ pub struct Upstream {
     pub models: Vec<String>,
     /// Whether the client's own credential travels to it, in place of `key`. Default no.
     pub forward_client_key: bool,
-    /// Requests in flight at a time; the next one goes to the fallback or is refused. Default 0: no limit.
+    /// Requests to models in flight at a time, each until its answer is gone; more wait. Default 0: no limit.
     pub max_in_flight: usize,
+    /// The same for one model. Default 0: no limit.
+    pub max_in_flight_per_model: usize,
+    /// Requests that wait for a place at a time; the next one goes to the fallback or is refused. 0: none waits.
+    /// Default when absent: 64.
+    pub max_queued: Option<usize>,
+    /// Seconds one of them waits, above 0, before it goes to the fallback or is refused; longer while its model is
+    /// being loaded. Default when absent: 60.
+    pub queue_s: Option<f64>,
+    /// Seconds a request waits, above 0, for those to a model that cannot be in memory beside its own, before it goes
+    /// before the later ones of them. Default when absent: 30.
+    pub swap_wait_s: Option<f64>,
+    /// Whether models are loaded by requests of the gateway's own, which no client that leaves breaks off; only for an
+    /// Ollama. Default when absent: yes.
+    pub warm_up: Option<bool>,
+    /// Seconds such a load may take, above 0. Default when absent: 600.
+    pub load_s: Option<f64>,
     /// When it is left alone after failures: as `local` (when nobody answers there, and only while nobody does),
     /// as `cloud` (after five failures in a row, for 5 to 60 s), or never, `off`. Default when absent: `local` for what
     /// runs on this machine or in its network, `cloud` for the rest.
@@ -338,6 +357,7 @@ impl Default for Server {
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,
+            heartbeat_s: 0.0,
         }
     }
 }

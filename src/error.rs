@@ -157,12 +157,18 @@ pub enum Error {
         /// The key of the configuration that sets it.
         setting: &'static str,
     },
-    /// The upstream has as many requests in flight as it may.
+    /// The upstream has as many requests in flight as it may, and as many wait, or this one has waited long enough.
     Overloaded {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
-        /// The limit that was reached.
+        /// The requests in flight that it may have; 0: it was not that limit.
         limit: usize,
+        /// How many wait.
+        queued: usize,
+        /// How long this one has waited; zero: there was no room to wait.
+        waited: Duration,
+        /// When there is likely to be a place, judged by how long answers took so far.
+        after: Duration,
     },
     /// The upstream is this gateway.
     Loop {
@@ -351,7 +357,8 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Overloaded { after, .. } => Some(*after),
+            Self::NoMemory => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))

@@ -12,6 +12,7 @@ use crate::{
     edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     health::Health,
+    heartbeat::Beats,
     local::LocalLayer,
     log::{FileLog, LogRow, Rows},
     memory::Memory,
@@ -38,6 +39,7 @@ use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
 use unigate_layers::{
     buffer::{BufferLayer, is_json},
     cache::{AnyStore, CacheLayer},
+    heartbeat::HeartbeatLayer,
     log::LogLayer,
     rescue::RescueLayer,
     retry::{Budget, Fallback},
@@ -139,6 +141,8 @@ where
         .layer(DecodeLayer::new(config.server.max_body_bytes))
         // Which model, streamed or not: read once, from a whole body.
         .layer(AskLayer)
+        // Above the cache, which must keep nothing of it: signs of life for whoever waits for a stream.
+        .layer(HeartbeatLayer::new(Beats::new(config.server.heartbeat_s)))
         // Above the route: the key is what was asked, not what was chosen.
         .layer(
             CacheLayer::new(resources.store.clone(), key)
@@ -204,8 +208,11 @@ fn known(discovery: &Discovery) -> impl Fn(&str, &str) -> Option<Known> + Send +
     let discovery = discovery.clone();
     move |upstream, name| {
         let catalog = discovery.catalog();
+        let tagged = catalog.upstreams.get(upstream)?.tagged;
         let model = &catalog.model(upstream, name)?.model;
-        Some(Known { capabilities: model.capabilities.clone(), context: model.context })
+        // What makes pictures has another way to be loaded.
+        let loads = tagged && !model.remote && !model.capabilities.iter().any(|can| can == "image");
+        Some(Known { capabilities: model.capabilities.clone(), context: model.context, loads })
     }
 }
 

@@ -136,7 +136,13 @@ mod tests {
         let after = Some(Duration::from_secs(1));
         assert_eq!(judge(503, Some("1")), Verdict::Next { after });
         assert_eq!(judge(529, Some("1")), Verdict::Next { after });
-        let full = Error::Overloaded { upstream: "ollama".into(), limit: 1 };
+        let full = Error::Overloaded {
+            upstream: "ollama".into(),
+            limit: 1,
+            queued: 64,
+            waited: Duration::ZERO,
+            after: Duration::from_secs(1),
+        };
         let verdict = Judge::<(), Error>::judge(&Worth, Err(&full));
         assert!(matches!(verdict, Verdict::Next { after: None }));
     }

@@ -8,6 +8,7 @@
 //! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
+mod admission;
 mod answer;
 mod body;
 mod choices;
@@ -15,6 +16,7 @@ mod connect;
 mod exchange;
 mod headers;
 mod images;
+mod loads;
 mod outgoing;
 mod probe;
 mod pulse;
@@ -28,7 +30,8 @@ pub use self::{
 };
 
 use self::{
-    answer::Said, connect::Http, exchange::Exchange, images::Images, pulse::Pulse, upload::Upload,
+    admission::Admission, answer::Said, connect::Http, exchange::Exchange, images::Images,
+    loads::Loads, pulse::Pulse, upload::Upload,
 };
 use crate::{
     config,
@@ -54,15 +57,15 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 use unigate_layers::{
+    admit::Place,
     body::Buffered,
     notes::{Fallbacks, Target},
 };
 
-/// A place among the requests in flight to an upstream; held until the answer's body is gone.
-type Permit = Option<OwnedSemaphorePermit>;
+/// A place among the requests in flight to an upstream; held until the answer's body is gone. `None` for what asks no model.
+type Permit = Option<Place>;
 
 /// Seconds to connect to a machine near this one, at most, where nobody configured anything else.
 const NEAR_S: f64 = 2.0;
@@ -100,8 +103,8 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     address: Address,
     key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
-    limit: usize,
-    places: Option<Arc<Semaphore>>,
+    admission: Admission,
+    loads: Loads,
     first_byte: Duration,
     idle: Duration,
     total: Duration,
@@ -191,10 +194,9 @@ where
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
         let others = others(&head, &target);
-        let permit = upstream.enter()?;
         let leave = upstream.vital.enter(others, || upstream.knock()).await?;
         let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
-        let answer = exchange.run(head, body, permit, &self.instance).await;
+        let answer = exchange.run(head, body).await;
         leave.heard(answer.as_ref().map(said));
         answer
     }
@@ -263,7 +265,9 @@ where
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
         };
-        let limit = config.max_in_flight;
+        // Whoever comes with a key of his own may be the only one who can load anything.
+        let warms = own == "ollama" && !config.forward_client_key;
+        let warms = warms && config.warm_up.unwrap_or(true);
         let secure = address.scheme == Scheme::HTTPS;
         let local = provider.is_local_at(&address.authority);
         let kind = match config.breaker.as_deref() {
@@ -293,8 +297,8 @@ where
             address,
             key,
             forward_client_key: config.forward_client_key,
-            limit,
-            places: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
+            admission: Admission::new(config)?,
+            loads: Loads::new(warms, seconds(config.load_s, LOAD_S)?),
             first_byte,
             idle: seconds(config.idle_s, provider.idle_s)?,
             total,
@@ -353,15 +357,10 @@ where
             head.extensions.insert(ask);
         }
     }
-
-    fn enter(&self) -> Result<Permit, Error> {
-        let Some(places) = &self.places else { return Ok(None) };
-        let permit = places.clone().try_acquire_owned();
-        permit
-            .map(Some)
-            .map_err(|_| Error::Overloaded { upstream: self.name.clone(), limit: self.limit })
-    }
 }
+
+/// Seconds that the load of a model may take.
+const LOAD_S: f64 = 600.0;
 
 /// Whether another target is left to answer in place of this one.
 fn others(head: &request::Parts, target: &Target) -> bool {

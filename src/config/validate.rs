@@ -118,6 +118,9 @@ impl Found<'_> {
         self.at_least_one(at.key("max_stream_bytes"), server.max_stream_bytes as u64);
         self.at_least_one(at.key("head_s"), server.head_s);
         self.at_least_one(at.key("first_byte_s"), server.first_byte_s);
+        if !(0.0..=3600.0).contains(&server.heartbeat_s) {
+            self.say(at.key("heartbeat_s"), "must be 0, or a number of seconds up to 3600");
+        }
         self.at_least_one(at.key("body_idle_s"), server.body_idle_s);
         self.at_least_one(at.key("body_s"), server.body_s);
         self.at_least_one(at.key("write_s"), server.write_s);
@@ -168,6 +171,9 @@ impl Found<'_> {
             ("first_byte_s", upstream.first_byte_s),
             ("idle_s", upstream.idle_s),
             ("total_s", upstream.total_s),
+            ("queue_s", upstream.queue_s),
+            ("swap_wait_s", upstream.swap_wait_s),
+            ("load_s", upstream.load_s),
         ];
         for (key, seconds) in times {
             // Up to ten years, which every clock can add to now.

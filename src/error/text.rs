@@ -87,8 +87,21 @@ impl fmt::Display for Error {
                 "the answer of {upstream} took longer than {} s (upstream.{upstream}.total_s)",
                 waited.as_secs_f32()
             ),
-            Self::Overloaded { upstream, limit } => {
-                write!(f, "{limit} requests are in flight to {upstream}, and that is the limit")
+            Self::Overloaded { upstream, limit, queued, waited, after } => {
+                match (waited.is_zero(), limit) {
+                    (true, 0) => write!(f, "{queued} requests wait for {upstream} already")?,
+                    (true, _) => write!(
+                        f,
+                        "{limit} requests are in flight to {upstream}, which is the limit, and {queued} wait"
+                    )?,
+                    (false, _) => write!(
+                        f,
+                        "no place among the requests to {upstream} within {:.1} s (upstream.{upstream}.queue_s)",
+                        waited.as_secs_f32()
+                    )?,
+                }
+                let after = after.as_secs_f64().ceil().max(1.0);
+                write!(f, "; judging by how long answers take, there may be one in {after} s")
             }
             Self::Loop { upstream } => write!(
                 f,

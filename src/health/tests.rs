@@ -49,7 +49,13 @@ async fn a_cloud_is_left_alone_after_five_failures_in_a_row() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_left_alone_for_what_the_client_did_or_for_being_busy() {
-    let overloaded = Error::Overloaded { upstream: "x".into(), limit: 1 };
+    let overloaded = Error::Overloaded {
+        upstream: "x".into(),
+        limit: 1,
+        queued: 0,
+        waited: Duration::ZERO,
+        after: Duration::ZERO,
+    };
     for kind in [Kind::Cloud, Kind::Local] {
         for fine in [Ok(200), Ok(400), Ok(401), Ok(404), Ok(413), Ok(422), Ok(429), Ok(501)] {
             assert_eq!(after(&vital(kind), 50, fine).await, State::Closed);

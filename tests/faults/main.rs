@@ -6,6 +6,7 @@
 mod access;
 mod client;
 mod client_leaves;
+mod client_queued;
 mod matrix;
 mod operation;
 mod operation_sleep;
@@ -17,6 +18,7 @@ mod upstream_bytes;
 mod upstream_cuts;
 mod upstream_health;
 mod upstream_limits;
+mod upstream_loads;
 mod upstream_retry;
 mod upstream_splits;
 mod upstream_tls;

@@ -22,6 +22,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
     ("front", &["dialect", "error", "memory", "record"]),
+    ("heartbeat", &["dialect", "error", "front", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
@@ -84,6 +85,7 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "edge",
             "front",
+            "heartbeat",
             "health",
             "local",
             "log",

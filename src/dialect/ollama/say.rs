@@ -81,6 +81,28 @@ struct Words<'a> {
     tokens: &'a [Token],
 }
 
+/// A line without a word, before there is an answer.
+pub(super) fn nothing(operation: Operation, model: &str, now_ms: u64) -> bytes::Bytes {
+    let chat = operation == Operation::Chat;
+    let message = Message { role: "assistant", content: "", thinking: None, tool_calls: &[] };
+    let mut line = Vec::with_capacity(128);
+    json::write(
+        &mut line,
+        &Line {
+            model,
+            created_at: Utc(now_ms),
+            message: chat.then_some(message),
+            response: (!chat).then_some(""),
+            thinking: None,
+            logprobs: Vec::new(),
+            done: false,
+            last: None,
+        },
+    );
+    line.push(b'\n');
+    line.into()
+}
+
 impl Writer {
     pub(super) fn new(operation: Operation, reply: Reply) -> Self {
         Self {

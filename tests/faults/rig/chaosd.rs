@@ -81,6 +81,7 @@ struct Seen {
     load: Option<Duration>,
     room: usize,
     resident: VecDeque<String>,
+    loading: Option<String>,
     loads: Loads,
 }
 
@@ -372,7 +373,14 @@ impl Inner {
                 "digest": format!("{:064x}", 1), "expires_at": "2126-01-01T00:00:00Z",
                 "details": { "parameter_size": "8B", "family": "llama" } })
         };
-        json!({ "models": seen.resident.iter().map(loaded).collect::<Vec<_>>() })
+        // Where loading is no matter, everything is loaded.
+        let all: Vec<_> = match seen.load {
+            None => seen.models.iter().map(loaded).collect(),
+            // What is being loaded is listed, and nothing tells it from the rest.
+            // Source: ollama server/sched.go load, server/routes.go PsHandler.
+            Some(_) => seen.resident.iter().chain(&seen.loading).map(loaded).collect(),
+        };
+        json!({ "models": all })
     }
 
     async fn load(&self, model: &str) {
@@ -391,6 +399,7 @@ impl Inner {
                 seen.resident.pop_front();
                 seen.loads.evicted += 1;
             }
+            seen.loading = Some(model.to_owned());
             seen.load.unwrap_or_default()
         };
         let mut guard = Loading { inner: self, done: false };
@@ -409,6 +418,7 @@ struct Loading<'a> {
 impl Drop for Loading<'_> {
     fn drop(&mut self) {
         let mut seen = self.inner.seen.lock().unwrap();
+        seen.loading = None;
         if self.done {
             seen.loads.done += 1;
         } else {

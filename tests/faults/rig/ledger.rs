@@ -254,7 +254,7 @@ impl Open {
 
     /// Waits for the end, and notes it.
     pub(crate) async fn finish(mut self) -> Entry {
-        let reading = async { while self.read().await {} };
+        let reading = async { while !self.entry.whole && self.read().await {} };
         timeout(LIMIT, reading).await.expect("an answer that ends");
         let entry = &mut self.entry;
         let kind = header(&entry.head, "content-type").unwrap_or_default();
