@@ -177,6 +177,7 @@ fn exchange<B: Replace>(request: &mut Request<B>, sent: Bytes, decoded: Bytes) {
 }
 
 /// Why the body of an answer cannot be unpacked.
+#[cfg(feature = "gateway")]
 #[derive(Debug)]
 pub(crate) enum Unpacked {
     /// It would be more than the limit.
@@ -186,11 +187,13 @@ pub(crate) enum Unpacked {
 }
 
 /// Whether these are the headers of a compressed body.
+#[cfg(feature = "gateway")]
 pub(crate) fn is_packed(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_ENCODING) && !matches!(Coding::of(headers), Ok(None))
 }
 
 /// The body of an answer as it was before it was compressed, at most `limit` bytes of it; its header goes.
+#[cfg(feature = "gateway")]
 pub(crate) async fn unpack(
     headers: &mut HeaderMap,
     body: Bytes,

@@ -131,7 +131,9 @@ fn t12_a_recorded_stream_split_at_random_is_the_same_stream() {
 
 #[test]
 fn t13_a_recorded_stream_cut_after_any_byte_is_never_a_success_that_it_was_not() {
-    let all = recorded();
+    let mut all = recorded();
+    // What the fuzzers keep goes on after it has said that it is finished, among other things.
+    all.retain(|recorded| recorded.name.starts_with("tests/"));
     let (mut cuts, mut told, mut whole_before) = (0, 0, 0);
     for recorded in &all {
         for pair in ways(recorded) {

@@ -1,7 +1,7 @@
 //! Rows U: what upstreams do.
 
 use crate::rig::{Act, Chaosd, End, Reply, Row, Script, Setup, chat, ms, times};
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{collections::BTreeMap, sync::Mutex};
 
 #[tokio::test]
 async fn u5_a_reset_before_the_head_is_tried_again() {
@@ -67,12 +67,14 @@ async fn u6_a_kept_connection_that_is_closed_under_a_request_costs_another_try()
     let up = Chaosd::ollama(&["m"]).await;
     let mut row =
         Row::start("U6", Setup::ollama(&up).toml("[retry]\nbudget_percent = 100\n")).await;
-    let seen: Mutex<BTreeSet<usize>> = Mutex::default();
+    let served: Mutex<BTreeMap<usize, usize>> = Mutex::default();
     up.rule(move |call| {
         call.asks?;
-        // Whoever asks a second time on the same connection finds it closed, with the request on it.
-        let fresh = seen.lock().unwrap().insert(call.connection);
-        Some(if fresh { Reply::said("fine").into() } else { Script::just(Act::Fin) })
+        // Whoever asks a third time on the same connection finds it closed, with the request on it.
+        let mut served = served.lock().unwrap();
+        let count = served.entry(call.connection).or_default();
+        *count += 1;
+        Some(if *count < 3 { Reply::said("fine").into() } else { Script::just(Act::Fin) })
     });
     let count = times(200, 5000);
     for nth in 0..count {

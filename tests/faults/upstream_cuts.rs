@@ -19,6 +19,9 @@ const PAIRS: [(&str, bool); 6] = [
     ("/v1/responses", false),
 ];
 
+/// From this number on nothing is cut.
+const SANE: usize = 1_000_000;
+
 fn whole(openai: bool) -> Reply {
     if openai { Reply::chunks(&WORDS) } else { Reply::chat(&WORDS) }
 }
@@ -60,6 +63,9 @@ async fn cut_everywhere(act: Act) {
         let (counted, all, cut) = (calls.clone(), script.clone(), act.clone());
         up.rule(move |call| {
             call.asks?;
+            if call.number() >= SANE {
+                return Some(all.clone());
+            }
             let mut counted = counted.lock().unwrap();
             let count = counted.entry(call.number()).or_default();
             *count += 1;
@@ -84,6 +90,8 @@ async fn cut_everywhere(act: Act) {
                 let answer = asker.ask(path, &body).await;
                 let what = format!("{path} cut at {cut}: {:?}\n{}", answer.end, answer.text());
                 let before = calls.lock().unwrap()[&cut];
+                // What has nothing to do with it pays for the next attempt.
+                asker.ask(path, &request(path, SANE + cut, true)).await;
                 let again = asker.ask(path, &body).await;
                 let after = calls.lock().unwrap()[&cut];
                 assert_eq!(again.end, End::Complete, "{what}\nand then {}", again.text());
