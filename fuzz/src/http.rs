@@ -51,10 +51,9 @@ pub fn http(data: &[u8]) {
     for other in
         [serve(&pieces(data, &places::<3>(data))), serve(&data.chunks(1).collect::<Vec<_>>())]
     {
-        // In smaller pieces more may be done before something odd is seen, never something else.
+        // How much is done before something odd is seen depends on the pieces; what is done does not.
         let common = whole.executed.len().min(other.executed.len());
         assert_eq!(whole.executed[..common], other.executed[..common], "in other pieces");
-        assert!(whole.executed.len() <= other.executed.len(), "in other pieces less is done");
     }
 }
 
