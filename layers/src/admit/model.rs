@@ -13,6 +13,7 @@ mod sync {
     pub(super) use shuttle::sync::Mutex;
 }
 
+#[allow(clippy::duplicate_mod, reason = "with another lock it is another door")]
 #[path = "door.rs"]
 mod door;
 
