@@ -12,8 +12,10 @@ use crate::{
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     local::LocalLayer,
     log::{FileLog, LogRow, Rows},
+    metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     translate::Known,
@@ -60,6 +62,10 @@ pub struct Resources {
     pub discovery: Discovery,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
+    /// What is counted, and shown at `/metrics`.
+    pub metrics: Metrics,
+    /// What `/readyz` tells beside which upstreams answer.
+    pub readiness: Readiness,
     /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
     pub stopping: Arc<AtomicBool>,
 }
@@ -88,12 +94,14 @@ where
         .sampled_streams(config.cache.sampled_streams)
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
-    let local = LocalLayer::new(discovery, auto, is_ollama(config));
-    let rows = resources
-        .log
-        .clone()
-        .map(|log| Rows::new(FileLog::new(log).strict(config.log.strict)))
-        .map(|rows| rows.prompts(config.log.prompts).stopping(resources.stopping.clone()));
+    let local = LocalLayer::new(discovery, auto, is_ollama(config))
+        .metrics(resources.metrics.clone())
+        .readiness(resources.readiness.clone());
+    let file = resources.log.clone().map(|log| FileLog::new(log).strict(config.log.strict));
+    // Counted where they are handed over, be there a log or not.
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), file))
+        .prompts(config.log.prompts)
+        .stopping(resources.stopping.clone());
 
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.

@@ -63,6 +63,10 @@ pub mod listen;
 #[cfg(feature = "gateway")]
 pub mod local;
 #[cfg(feature = "gateway")]
+pub mod metrics;
+#[cfg(feature = "gateway")]
+pub mod readiness;
+#[cfg(feature = "gateway")]
 pub mod run;
 #[cfg(feature = "gateway")]
 pub mod upstream;

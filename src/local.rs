@@ -3,20 +3,25 @@
 //! It stands below the route, which decides what is answered here (the target named [`SELF`]), and above the
 //! retries, since there is nothing to try again.
 
+mod own;
+
+use self::own::Own;
 use crate::{
     catalog::{Catalog, Listing, Source, State},
     dialect::Operation,
     discovery::{Change, Discovery},
     error::Error,
     front::{Ask, Front, render},
+    metrics::Metrics,
     models::{self, Auto},
     pick,
+    readiness::Readiness,
     record::Record,
     route::{SELF, virtual_rule},
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
     request,
 };
@@ -49,11 +54,12 @@ pub struct Local<S> {
     desk: Arc<Desk>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Desk {
     discovery: Discovery,
     auto: Auto,
     tagged_home: bool,
+    own: Own,
 }
 
 /// The version told where no Ollama tells one: the newest whose routes are served.
@@ -68,7 +74,21 @@ pub struct Settle(Option<Change>);
 impl LocalLayer {
     /// `tagged_home` says whether the default upstream is an Ollama.
     pub fn new(discovery: Discovery, auto: Auto, tagged_home: bool) -> Self {
-        Self { desk: Arc::new(Desk { discovery, auto, tagged_home }) }
+        Self { desk: Arc::new(Desk { discovery, auto, tagged_home, own: Own::default() }) }
+    }
+
+    /// Shows these counters at `/metrics`. Default: nothing is there.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        Arc::make_mut(&mut self.desk).own.metrics = Some(metrics);
+        self
+    }
+
+    /// Tells this at `/readyz`, beside which upstreams answer. Default: nothing is known to be wrong.
+    #[must_use]
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        Arc::make_mut(&mut self.desk).own.readiness = readiness;
+        self
     }
 }
 
@@ -146,7 +166,7 @@ impl Desk {
         }
         let path = head.uri.path();
         if Front::is_own(path) {
-            return self.own(&head.method, path);
+            return self.own.answer(&self.discovery, &head.method, path);
         }
         let front = Front::of(&head.extensions);
         let home = self.discovery.home();
@@ -249,42 +269,6 @@ impl Desk {
             message.push_str(&format!("; closest: {closest}"));
         }
         Error::ModelNotFound(message)
-    }
-
-    fn own(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Error> {
-        if method != Method::GET && method != Method::HEAD {
-            return Err(Error::MethodNotAllowed(format!("{path} takes GET only")));
-        }
-        match path {
-            "/health" | "/healthz" | "/livez" => Ok(json_body(r#"{"status":"ok"}"#)),
-            "/readyz" => Ok(self.ready()),
-            _ => Err(Error::NotFound(format!(
-                "nothing is at {path}; the gateway's own paths are /health, /livez and /readyz"
-            ))),
-        }
-    }
-
-    fn ready(&self) -> Response<Bytes> {
-        let catalog = self.discovery.catalog();
-        let state = |listing: &Listing| match &listing.state {
-            State::Unknown => json!("not asked so far"),
-            State::Up { version } => {
-                json!({ "up": true, "version": version, "models": listing.models.len() })
-            }
-            State::Down(why) => json!({ "up": false, "why": why }),
-        };
-        let upstreams: serde_json::Map<_, _> = catalog
-            .upstreams
-            .iter()
-            .map(|(name, listing)| (name.to_string(), state(listing)))
-            .collect();
-        let up = catalog.upstreams.values().any(|l| matches!(l.state, State::Up { .. }));
-        let word = if up { "ready" } else { "no upstream answers" };
-        let mut response = json_body(json!({ "status": word, "upstreams": upstreams }).to_string());
-        if !up {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        response
     }
 }
 

@@ -80,11 +80,14 @@ pub struct LogRow {
 }
 
 /// Where finished rows go.
+///
+/// `Option<Sink>` is one too: `None` keeps nothing.
 pub trait Sink: Clone + Send + Sync + 'static {
     /// Takes a row. Never waits: what cannot be kept is dropped and counted.
     fn push(&self, row: LogRow);
 
-    /// An exchange has begun. What this returns is given to [`end`](Self::end). Default: not noted.
+    /// An exchange has begun; its row follows when it has ended, whatever happens. What this returns is given to
+    /// [`end`](Self::end). Default: not noted.
     fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
         let _ = begun;
         None
@@ -105,6 +108,28 @@ pub trait Sink: Clone + Send + Sync + 'static {
 
 /// Learns whether a row is where a crash of the gateway cannot reach it.
 pub type Told = Box<dyn FnOnce(bool) + Send>;
+
+impl<S: Sink> Sink for Option<S> {
+    fn push(&self, row: LogRow) {
+        if let Some(sink) = self {
+            sink.push(row);
+        }
+    }
+
+    fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
+        self.as_ref()?.begin(begun)
+    }
+
+    fn end(&self, ticket: Option<u64>, row: LogRow, told: Option<Told>) {
+        if let Some(sink) = self {
+            sink.end(ticket, row, told);
+        }
+    }
+
+    fn hold(&self) -> Option<(Told, Hold)> {
+        self.as_ref()?.hold()
+    }
+}
 
 /// Records exchanges as [`LogRow`]s.
 #[derive(Clone, Debug)]

@@ -2,16 +2,22 @@
 
 mod banner;
 mod reload;
+mod report;
 
 pub use self::banner::Banner;
 
-use self::reload::{Reload, Swap};
+use self::{
+    reload::{Reload, Swap},
+    report::Reloads,
+};
 use crate::{
     config::{self, Config, Loaded},
     discovery::Discovery,
     gateway::{self, Resources},
     listen::{self, Drained, Limits},
     log::LogRow,
+    metrics::Metrics,
+    readiness::Readiness,
 };
 use std::{
     fmt,
@@ -95,7 +101,9 @@ async fn to_the_end(
 ) -> Result<Option<String>, StartError> {
     let config = &loaded.config;
     let addr = listener.local_addr().ok();
-    let resources = open(config);
+    let (resources, redis) = open_all(config);
+    let reloads = Reloads::default();
+    report::all(config, &resources, redis, &reloads);
     let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
     let swap = Swap::new(gateway);
     let limits = Limits {
@@ -105,9 +113,14 @@ async fn to_the_end(
         drain: Duration::from_secs(config.server.drain_s),
     };
     let (log, stopping) = (resources.log.clone(), resources.stopping.clone());
-    let reload = Reload::new(loaded.clone(), resources.clone(), swap.clone());
+    let reload = Reload::new(loaded.clone(), resources.clone(), swap.clone(), reloads);
     greet(&loaded, addr, &resources);
     let background = tokio::spawn(reload.run());
+    let readiness = resources.readiness.clone();
+    let shutdown = async move {
+        shutdown.await;
+        readiness.stop();
+    };
     let drained = listen::serve(listener, swap, limits, shutdown, hurry).await;
     background.abort();
     if let Drained::Late(late) = drained {
@@ -141,14 +154,22 @@ fn missing(lost: usize, state: &SqliteState) -> Option<String> {
 
 /// Opens what a configuration names. What cannot be opened is told and done without.
 pub fn open(config: &Config) -> Resources {
+    open_all(config).0
+}
+
+fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
     let instance = format!("unigate-{}", uuid::Uuid::new_v4().simple());
-    Resources {
+    let (store, redis) = open_store(config);
+    let resources = Resources {
         log: open_log(config),
-        store: open_store(config),
+        store,
         discovery: Discovery::new(config, &instance),
         instance: instance.into(),
+        metrics: Metrics::new(),
+        readiness: Readiness::new(),
         stopping: Arc::default(),
-    }
+    };
+    (resources, redis)
 }
 
 fn open_log(config: &Config) -> Option<SqliteLog<LogRow>> {
@@ -173,10 +194,12 @@ fn open_log(config: &Config) -> Option<SqliteLog<LogRow>> {
     }
 }
 
-fn open_store(config: &Config) -> Option<AnyStore> {
+/// The store, and once more what it is if it is a Redis, which has something to tell.
+fn open_store(config: &Config) -> (Option<AnyStore>, Option<RedisStore>) {
     let cache = &config.cache;
+    let memory = || Some(AnyStore::new(MemoryStore::new(cache.max_bytes)));
     match cache.store.as_str() {
-        "off" => None,
+        "off" => (None, None),
         "redis" => {
             let url = cache.redis.as_ref().map(|url| url.read());
             let store = match url {
@@ -186,14 +209,14 @@ fn open_store(config: &Config) -> Option<AnyStore> {
                 None => Err("cache.redis is not set".to_owned()),
             };
             match store {
-                Ok(store) => Some(AnyStore::new(store)),
+                Ok(store) => (Some(AnyStore::new(store.clone())), Some(store)),
                 Err(error) => {
                     tracing::warn!(%error, "no Redis: answers are cached in memory");
-                    Some(AnyStore::new(MemoryStore::new(cache.max_bytes)))
+                    (memory(), None)
                 }
             }
         }
-        _ => Some(AnyStore::new(MemoryStore::new(cache.max_bytes))),
+        _ => (memory(), None),
     }
 }
 

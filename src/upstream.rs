@@ -15,7 +15,9 @@ mod connect;
 mod exchange;
 mod headers;
 mod images;
+mod outgoing;
 mod probe;
+mod timer;
 mod upload;
 
 pub use self::{

@@ -39,11 +39,16 @@ pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     Error::Untranslatable { what: short(what), to: "", why: short(why) }
 }
 
-/// Refuses a role that only the template of a model knows: Ollama hands any role to it.
+/// Refuses a role that only the template of a model knows, and calls by anybody but the assistant: Ollama hands both to it.
 // Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
 pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {
     match &*message.role {
-        "system" | "developer" | "user" | "assistant" | "tool" => Ok(()),
+        "assistant" => Ok(()),
+        "system" | "developer" | "user" | "tool" if message.calls.is_empty() => Ok(()),
+        role @ ("system" | "developer" | "user" | "tool") => Err(untranslatable(
+            &format!("messages[{index}].tool_calls"),
+            &format!("its assistant calls tools, its {role} does not"),
+        )),
         role => Err(untranslatable(
             &format!("messages[{index}].role"),
             &format!("it has no role {role:?}"),

@@ -3,6 +3,7 @@
 //! `SIGHUP` and a changed file both ask for it. The file is looked at every two seconds: notifications are unreliable
 //! for bind mounts and for the symlinks that orchestrators swap.
 
+use super::report::{self, Reloads};
 use crate::{
     config::{Config, Loaded},
     discovery::Discovery,
@@ -38,6 +39,7 @@ pub(super) struct Reload {
     resources: Resources,
     swap: Swap,
     changed: Changed,
+    reloads: Reloads,
 }
 
 const LOOK: Duration = Duration::from_secs(2);
@@ -82,10 +84,10 @@ impl fmt::Debug for Swap {
 // === impl Reload ===
 
 impl Reload {
-    pub(super) fn new(loaded: Loaded, resources: Resources, swap: Swap) -> Self {
+    pub(super) fn new(loaded: Loaded, resources: Resources, swap: Swap, reloads: Reloads) -> Self {
         // Heard from here on: an earlier hangup would end the process.
         let changed = Changed::new(loaded.file.clone());
-        Self { loaded, resources, swap, changed }
+        Self { loaded, resources, swap, changed, reloads }
     }
 
     /// Keeps the catalogue fresh and the stack up to date, until dropped.
@@ -94,9 +96,13 @@ impl Reload {
         loop {
             self.changed.wait().await;
             match self.again() {
-                Ok(Some(discovery)) => _looking = Looking::at(&discovery),
-                Ok(None) => {}
+                Ok(Some(discovery)) => {
+                    self.reloads.taken();
+                    _looking = Looking::at(&discovery);
+                }
+                Ok(None) => self.reloads.unchanged(),
                 Err(why) => {
+                    self.reloads.refused();
                     tracing::error!("configuration not reloaded, the old one stays: {why}");
                 }
             }
@@ -113,21 +119,19 @@ impl Reload {
         }
         let (old, new) = (&self.loaded.config, &loaded.config);
         let discovery = Discovery::new(new, &self.resources.instance);
-        let resources = Resources {
-            log: self.resources.log.clone(),
-            store: match old.cache == new.cache {
-                true => self.resources.store.clone(),
-                false => super::open_store(new),
-            },
-            discovery: discovery.clone(),
-            instance: self.resources.instance.clone(),
-            stopping: self.resources.stopping.clone(),
-        };
+        let fresh = (old.cache != new.cache).then(|| super::open_store(new));
+        let mut resources = Resources { discovery: discovery.clone(), ..self.resources.clone() };
+        if let Some((store, _)) = &fresh {
+            resources.store.clone_from(store);
+        }
         let gateway = gateway::build(new, &resources).map_err(|lines| lines.join("; "))?;
         for section in fixed(old, new) {
             tracing::warn!("{section} changed; that takes effect after a restart");
         }
         self.swap.put(gateway);
+        if let Some((_, redis)) = fresh {
+            report::cache(new, redis, &resources.metrics, &resources.readiness);
+        }
         self.loaded = loaded;
         self.resources = resources;
         tracing::info!("configuration reloaded");

@@ -1,6 +1,6 @@
 //! The body of an answer on its way from an upstream to the client: watched or translated, timed, never collected.
 
-use super::{Permit, choices::Several};
+use super::{Permit, choices::Several, timer::Timer};
 use crate::{
     dialect::Reply,
     error::Error,
@@ -17,7 +17,6 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tokio::time::Sleep;
 
 /// What a body's failure is told as.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,15 +48,6 @@ pub(super) enum Watch {
     Whole { pair: Pair, reply: Reply, seen: Vec<Bytes>, room: usize },
     /// Several streams that are told as one.
     Several(Box<Several>),
-}
-
-/// Silence and duration, without touching a timer for every frame.
-struct Timer {
-    idle: Duration,
-    total: Duration,
-    started: Instant,
-    last: Instant,
-    sleep: Pin<Box<Sleep>>,
 }
 
 // === impl AnswerBody ===
@@ -113,10 +103,7 @@ impl AnswerBody {
 
     /// Gives up after `idle` without a frame, and at `total` after `started`.
     pub(super) fn timed(mut self, idle: Duration, total: Duration, started: Instant) -> Self {
-        let last = Instant::now();
-        let first = idle.min(total.saturating_sub(started.elapsed()));
-        let sleep = Box::pin(tokio::time::sleep(first));
-        self.timer = Some(Timer { idle, total, started, last, sleep });
+        self.timer = Some(Timer::new(idle, total, started));
         self
     }
 
@@ -235,7 +222,7 @@ impl Body for AnswerBody {
             match Pin::new(inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Some(timer) = &mut this.timer {
-                        timer.last = Instant::now();
+                        timer.heard();
                     }
                     match frame.into_data() {
                         Ok(data) => {
@@ -301,30 +288,6 @@ impl fmt::Debug for AnswerBody {
             .field("upstream", &self.upstream)
             .field("ended", &self.inner.is_none())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Timer ===
-
-impl Timer {
-    /// The time-out that has passed, if one has; else the timer is armed.
-    fn poll(&mut self, cx: &mut Context<'_>, upstream: &Arc<str>) -> Option<Error> {
-        use std::future::Future;
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            let silent = self.last.elapsed();
-            let lasted = self.started.elapsed();
-            if lasted >= self.total {
-                let upstream = upstream.clone();
-                return Some(Error::TotalTimeout { upstream, waited: self.total });
-            }
-            if silent >= self.idle {
-                let upstream = upstream.clone();
-                return Some(Error::Idle { upstream, waited: self.idle });
-            }
-            let next = (self.idle - silent).min(self.total - lasted);
-            self.sleep.as_mut().reset(tokio::time::Instant::now() + next);
-        }
-        None
     }
 }
 

@@ -16,6 +16,7 @@ mod fallback;
 mod forced;
 mod images;
 mod log;
+mod metrics;
 mod passthrough;
 mod providers;
 mod responses;

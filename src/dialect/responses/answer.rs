@@ -26,6 +26,8 @@ pub(super) struct Reader {
     full: Option<bool>,
     /// Whether an item has said anything yet.
     spoken: bool,
+    /// Whether a seal on what was thought has come.
+    sealed: bool,
     /// The number that the next event would have.
     next: u64,
 }
@@ -71,8 +73,7 @@ impl Reader {
         let kind = event.r#type.0.unwrap_or_default();
         match &*kind {
             "response.output_text.delta" | "response.refusal.delta" => {
-                let list = event.logprobs.map(tokens::read).filter(|list| !list.is_empty());
-                out.extend(list.map(Delta::Tokens));
+                self.tokens(event.logprobs, out);
                 self.text(event.delta.filled(), out);
             }
             "response.reasoning_summary_text.delta" => {
@@ -118,6 +119,12 @@ impl Reader {
         out.extend(text.map(|text| Delta::Text(text.into_owned())));
     }
 
+    fn tokens(&mut self, list: Option<&RawValue>, out: &mut Vec<Delta>) {
+        let list = list.map(tokens::read).filter(|list| !list.is_empty());
+        self.spoken |= list.is_some();
+        out.extend(list.map(Delta::Tokens));
+    }
+
     fn thinking(&mut self, full: bool, text: Option<Cow<'_, str>>, out: &mut Vec<Delta>) {
         if *self.full.get_or_insert(full) == full {
             self.spoken |= text.is_some();
@@ -157,7 +164,11 @@ impl Reader {
             Some("function_call") if !self.argued(at) => {
                 self.arguments(at, item.arguments.filled(), out);
             }
-            Some("reasoning") => out.extend(seal(&item)),
+            Some("reasoning") => {
+                let seal = seal(&item);
+                self.sealed |= seal.is_some();
+                out.extend(seal);
+            }
             _ => {}
         }
     }
@@ -207,12 +218,12 @@ impl Whole<'_> {
                         reader.thinking(full, between, out);
                         reader.thinking(full, part.text.filled(), out);
                     }
-                    out.extend(seal(&item));
+                    // The end of a stream that said nothing else has it once more.
+                    out.extend(seal(&item).filter(|_| !reader.sealed));
                 }
                 Some("message") => {
                     for part in parts(item.content) {
-                        let list = part.logprobs.map(tokens::read).filter(|list| !list.is_empty());
-                        out.extend(list.map(Delta::Tokens));
+                        reader.tokens(part.logprobs, out);
                         reader.text(part.text.filled().or(part.refusal.filled()), out);
                     }
                 }

@@ -127,3 +127,26 @@ fn an_error_says_the_same_in_both_places() {
     assert_eq!((&data["type"], &data["sequence_number"]), (&json!("error"), &json!(0)));
     assert_eq!(data["message"], data["error"]["message"]);
 }
+
+#[test]
+fn what_came_in_pieces_is_not_said_again_by_the_end() {
+    let whole = r#"{"status":"completed","output":[{"type":"reasoning","encrypted_content":"unigate.signature.s"},
+        {"type":"message","content":[{"type":"output_text","text":"",
+        "logprobs":[{"token":"a","logprob":-0.1}]}]}]}"#;
+    let seal = "unigate.signature.s";
+    let events = [
+        format!(
+            r#"{{"type":"response.output_item.done","output_index":0,
+            "item":{{"type":"reasoning","encrypted_content":"{seal}"}}}}"#
+        ),
+        r#"{"type":"response.output_text.delta","output_index":1,"delta":"",
+            "logprobs":[{"token":"a","logprob":-0.1}]}"#
+            .to_owned(),
+        format!(r#"{{"type":"response.completed","response":{whole}}}"#),
+    ];
+    let mut reader = RESPONSES.reader(Operation::Chat);
+    let (mut deltas, mut said) = (Vec::new(), chat::Said::default());
+    events.iter().for_each(|event| reader.read(event.as_bytes(), &mut deltas));
+    deltas.into_iter().for_each(|delta| said.add(delta));
+    assert_eq!((said.tokens.len(), &*said.signature), (1, "s"));
+}

@@ -24,7 +24,9 @@ use unigate::{
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
+    metrics::Metrics,
     models::Auto,
+    readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
     upstream::{BoxError, Upstreams},
@@ -103,6 +105,8 @@ impl Parts {
             store: None,
             discovery,
             instance: "test".into(),
+            metrics: Metrics::new(),
+            readiness: Readiness::new(),
             stopping: Arc::default(),
         }
     }

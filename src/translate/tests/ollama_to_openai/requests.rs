@@ -263,6 +263,14 @@ fn a_role_that_openai_does_not_know_is_refused_by_name() {
 }
 
 #[test]
+fn only_an_assistant_calls_tools() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"q"},
+        {"role":"user","content":"x","tool_calls":[{"function":{"name":"f","arguments":{}}}]}]}"#;
+    let error = refused(ollama_front(Operation::Chat), body);
+    assert!(error.contains("messages[1].tool_calls") && error.contains("user"), "{error}");
+}
+
+#[test]
 fn whole_numbers_lose_what_stands_behind_their_point() {
     let value = to_chat(&with(r#""options":{"num_predict":5.9,"seed":1e3,"top_k":0.5}"#));
     assert_eq!((&value["max_tokens"], &value["seed"]), (&json!(5), &json!(1e3)));

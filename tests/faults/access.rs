@@ -1,0 +1,1 @@
+//! Rows A: who may come in, and what must never get out.

@@ -1,0 +1,1 @@
+//! Rows C: what clients do.

@@ -1,0 +1,13 @@
+//! The fault matrix: what breaks around a gateway, and what must happen instead. A row of it is one or more tests
+//! whose names begin with its id; `tests/faults/run` shows them all, `docs/faults.md` says what they promise.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod client;
+mod matrix;
+mod operation;
+mod redis;
+mod rig;
+mod store;
+mod upstream;

@@ -1,0 +1,1 @@
+//! Rows O: how it is run.

@@ -1,0 +1,1 @@
+//! Rows R: the cache's store in any state.

@@ -1,0 +1,1 @@
+//! Rows S: the log keeps its word.
