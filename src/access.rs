@@ -2,17 +2,20 @@
 //!
 //! It stands above the buffer, so that a stranger is refused before a byte of the body is read. A web page on
 //! another site can make a browser send requests to a local port; the host check stops those that came by a
-//! rebound name, the origin check those that came straight.
+//! rebound name, the origin check those that came straight. A path that could be taken for another one comes to nothing
+//! here, since what is allowed is decided by it.
 //!
 //! Source: ollama server/routes.go allowedHostsMiddleware and envconfig/config.go AllowedOrigins; the rules are the
 //! same, so that what reached Ollama reaches us.
 
 mod cors;
+mod throttle;
 
 use crate::{
     dialect::Operation,
     error::Error,
-    front::{Answered, Client, Front, render},
+    front::{Answered, Client, Front, path, render},
+    peer::Peer,
     record::Record,
 };
 use bytes::Bytes;
@@ -30,8 +33,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 use subtle::ConstantTimeEq;
+use throttle::Throttle;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -44,6 +49,9 @@ pub struct AccessLayer {
 #[derive(Debug)]
 struct Rules {
     keys: Vec<[u8; 32]>,
+    /// For each key, whether it is short enough to be found by trying.
+    guessable: Vec<bool>,
+    throttle: Option<Throttle>,
     hosts: Vec<String>,
     origins: Vec<String>,
     manage: bool,
@@ -80,8 +88,23 @@ impl AccessLayer {
     /// * `origins`: origins that a browser may come from beyond the local ones; `*` for any.
     /// * `manage`: whether models may be pulled, pushed, created, copied and deleted.
     pub fn new(keys: &[&str], hosts: Vec<String>, origins: Vec<String>, manage: bool) -> Self {
+        let guessable = keys.iter().map(|key| key.len() < UNGUESSABLE).collect();
         let keys = keys.iter().map(|key| digest(key.as_bytes())).collect();
-        Self { rules: Arc::new(Rules { keys, hosts, origins, manage }) }
+        let throttle = None;
+        Self { rules: Arc::new(Rules { keys, guessable, throttle, hosts, origins, manage }) }
+    }
+
+    /// How many wrong keys one address may bring in a minute; 0 is any number. Default 0.
+    ///
+    /// Beyond it no guess from there is judged for a while: the answer is 429. A right key comes in all the same, if it
+    /// is too long to be guessed or has come in from there before. Addresses are told apart by [`Peer`].
+    /// A layer that was cloned before keeps what it was told first.
+    #[must_use]
+    pub fn max_failures_per_min(mut self, failures: u32) -> Self {
+        if let Some(rules) = Arc::get_mut(&mut self.rules) {
+            rules.throttle = (failures > 0).then(|| Throttle::new(failures));
+        }
+        self
     }
 }
 
@@ -123,7 +146,8 @@ where
                 let record = Record::of(&mut head.extensions);
                 let response = render(front, Some(&record), &error);
                 // A page that may come in may also read why its key was refused.
-                let origin = origin.filter(|_| matches!(error, Error::Unauthorized(_)));
+                let keyless = matches!(error, Error::Unauthorized(_) | Error::Throttled { .. });
+                let origin = origin.filter(|_| keyless);
                 ResponseFuture { answered: Answered::here(response), origin }
             }
         }
@@ -141,19 +165,30 @@ impl Rules {
             if cors::is_preflight(&head.method, &head.headers) {
                 return Ok(Some(cors::preflight(origin, &head.headers)));
             }
+        } else if cors::is_of_another_site(&head.method, &head.headers) {
+            return Err(Error::Forbidden(
+                "a page of another site sent this, and does not say which one; \
+                 let it send an Origin, and add that to server.allowed_origins"
+                    .into(),
+            ));
         }
+        path::plain(&head.method, head.uri.path(), &head.headers)?;
         let path = head.uri.path();
         if matches!(path, "/health" | "/healthz" | "/livez" | "/readyz") {
             return Ok(None);
         }
-        if let Some(client) = self.key(&head.headers)? {
+        let from = head.extensions.get::<Peer>().copied();
+        if let Some(client) = self.key(&head.headers, from)? {
             let id: String = client.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
             let _ = Record::of(&mut head.extensions).key_id.set(id.into());
             head.extensions.insert(client);
         }
-        let operation = Front::of(&head.extensions).operation;
-        let manages =
-            matches!(operation, Some(Operation::Pull | Operation::Manage | Operation::Blob));
+        let manages = match Front::of(&head.extensions).operation {
+            Some(Operation::Pull | Operation::Manage | Operation::Blob) => true,
+            Some(_) => false,
+            // Ollama signs in and out there, and whatever it will do there tomorrow.
+            None => path.starts_with("/api/"),
+        };
         if manages && !self.manage {
             return Err(Error::Forbidden(
                 "this gateway does not let its clients change which models are installed; \
@@ -169,19 +204,20 @@ impl Rules {
     }
 
     fn host(&self, head: &request::Parts) -> Result<(), Error> {
-        let header = head.headers.get(HOST).map(|host| host.to_str().unwrap_or("?"));
-        let seen = header.or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
-        let Some(seen) = seen else { return Ok(()) };
-        let host = host_of(seen);
-        if is_local_name(host)
-            || self.hosts.iter().any(|h| h == "*" || h.eq_ignore_ascii_case(host))
-        {
-            return Ok(());
+        // All that it calls us: whoever stands between may have looked at another one than we would.
+        let headers = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+        let authority = head.uri.authority().map(http::uri::Authority::as_str);
+        for seen in headers.chain(authority) {
+            let host = host_of(seen);
+            let listed = |h: &String| h == "*" || h.eq_ignore_ascii_case(host);
+            if !is_local_name(host) && !self.hosts.iter().any(listed) {
+                return Err(Error::Forbidden(format!(
+                    "host {host:?} is not allowed (a guard against DNS rebinding); \
+                     add it to server.allowed_hosts"
+                )));
+            }
         }
-        Err(Error::Forbidden(format!(
-            "host {host:?} is not allowed (a guard against DNS rebinding); \
-             add it to server.allowed_hosts"
-        )))
+        Ok(())
     }
 
     fn origin(&self, origin: &HeaderValue, headers: &HeaderMap) -> Result<(), Error> {
@@ -199,24 +235,38 @@ impl Rules {
         )))
     }
 
-    fn key(&self, headers: &HeaderMap) -> Result<Option<Client>, Error> {
+    fn key(&self, headers: &HeaderMap, from: Option<Peer>) -> Result<Option<Client>, Error> {
         if self.keys.is_empty() {
             return Ok(None);
         }
-        let Some(brought) = brought(headers) else {
-            return Err(Error::Unauthorized(
-                "this gateway needs a key; send it as \"Authorization: Bearer <key>\"".into(),
-            ));
+        // No key and a wrong one are told the same.
+        let refusal = || {
+            Error::Unauthorized(
+                "no key, or none of this gateway's; send one as \"Authorization: Bearer <key>\""
+                    .into(),
+            )
         };
+        let brought = brought(headers).ok_or_else(refusal)?;
         let digest = digest(brought);
         // Every key is compared, so that the time says nothing about which one was close.
         let known = self.keys.iter().fold(subtle::Choice::from(0), |known, key| {
             known | key.as_slice().ct_eq(digest.as_slice())
         });
-        if bool::from(known) {
-            return Ok(Some(Client(digest)));
+        let known = bool::from(known);
+        if let (Some(throttle), Some(Peer(from))) = (&self.throttle, from) {
+            let slow_down = |wait| Error::Throttled { wait };
+            if !known {
+                throttle.wrong(from, Instant::now()).map_err(slow_down)?;
+            } else if self.is_guessable(&digest) {
+                throttle.right(from, &digest, Instant::now()).map_err(slow_down)?;
+            }
         }
-        Err(Error::Unauthorized("this key is not one of the gateway's".into()))
+        if known { Ok(Some(Client(digest))) } else { Err(refusal()) }
+    }
+
+    /// For a key that is one of ours.
+    fn is_guessable(&self, digest: &[u8; 32]) -> bool {
+        self.keys.iter().zip(&self.guessable).any(|(key, guessable)| *guessable && key == digest)
     }
 }
 
@@ -248,6 +298,9 @@ fn brought(headers: &HeaderMap) -> Option<&[u8]> {
     let named = ["x-gateway-key", "x-api-key"].iter().find_map(|name| headers.get(*name));
     named.map(HeaderValue::as_bytes).or(bearer).filter(|key| !key.is_empty())
 }
+
+/// Bytes from which on a key is too long to be found by trying, even if it is made of words.
+const UNGUESSABLE: usize = 20;
 
 fn digest(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
@@ -348,6 +401,51 @@ mod tests {
         for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
             assert!(rules(&[]).admit(&mut head(&[("origin", origin)])).is_err(), "{origin}");
         }
+    }
+
+    #[test]
+    fn a_page_that_does_not_say_whose_it_is_is_let_in_only_as_a_link() {
+        let cross = ("sec-fetch-site", "cross-site");
+        assert!(rules(&[]).admit(&mut head(&[cross])).is_err());
+        let local = ("origin", "http://localhost:3000");
+        assert!(rules(&[]).admit(&mut head(&[cross, local])).is_ok());
+        assert!(rules(&[]).admit(&mut head(&[("sec-fetch-site", "same-origin")])).is_ok());
+        let link = [cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        assert!(rules(&[]).admit(&mut head(&link)).is_err(), "a form that is sent");
+        let mut link = head(&link);
+        link.method = http::Method::GET;
+        assert!(rules(&[]).admit(&mut link).is_ok());
+    }
+
+    #[test]
+    fn every_name_that_a_request_calls_us_must_be_allowed() {
+        let both = [("host", "localhost"), ("host", "evil.example")];
+        assert!(rules(&[]).admit(&mut head(&both)).is_err());
+        let mut absolute = head(&[("host", "localhost")]);
+        absolute.uri = "http://evil.example/v1/chat/completions".parse().unwrap();
+        assert!(rules(&[]).admit(&mut absolute).is_err());
+    }
+
+    #[test]
+    fn whoever_tries_keys_is_told_to_wait_and_whoever_has_one_is_not() {
+        let long = "a-key-that-nobody-will-guess";
+        let layer = AccessLayer::new(&["short", "brief", long], vec![], vec![], true);
+        let rules = layer.max_failures_per_min(3).rules;
+        let from = Peer("10.0.0.1".parse().unwrap());
+        let admit = |key: &str| {
+            let mut head = head(&[("x-api-key", key)]);
+            head.extensions.insert(from);
+            rules.admit(&mut head).map(drop)
+        };
+        admit("short").unwrap();
+        for _ in 0..3 {
+            assert!(matches!(admit("wrong"), Err(Error::Unauthorized(_))));
+        }
+        assert!(matches!(admit("wrong"), Err(Error::Throttled { .. })));
+        assert!(matches!(admit("brief"), Err(Error::Throttled { .. })), "a lucky guess");
+        admit("short").unwrap();
+        admit(long).unwrap();
+        assert!(matches!(rules.admit(&mut head(&[])), Err(Error::Unauthorized(_))));
     }
 
     #[test]

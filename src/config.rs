@@ -72,13 +72,27 @@ pub struct Server {
     pub allow_manage: Option<bool>,
     /// Where a request goes that names no model of any upstream. Default when absent: see [`Config::default_upstream`].
     pub default_upstream: Option<String>,
-    /// Connections at a time, 1 and up; more wait in the system's queue. Default 1024.
+    /// Connections at a time, 1 and up; more wait in the system's queue. Fewer where the limit of open files is too low
+    /// for two each. Default 1024.
     pub max_connections: usize,
     /// Bytes of a request body held whole. A larger one still passes where it can, but is not routed by content,
     /// cached, retried or translated; a compressed one that would be larger is refused. Default 67108864 (64 MiB).
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
+    /// Mebibytes that request bodies held whole may take together; a request whose body finds no room is answered with
+    /// 503. 0 to 1048576. Default when absent: a quarter of the memory that the system allows, at least 256.
+    pub max_buffered_mb: Option<u64>,
+    /// Seconds between two pieces of a request body, 1 and up. Default 10.
+    pub body_idle_s: u64,
+    /// Seconds for a request body that is held whole, 1 and up; those that stream on have as long as they need. Default 60.
+    pub body_s: u64,
+    /// Seconds a client may take nothing of its answer, 1 and up; then its connection (of HTTP/2, the stream) is dropped,
+    /// and the upstream's request with it. Default 60.
+    pub write_s: u64,
+    /// Wrong keys that one address may bring in a minute; then it is told to wait, unless its key has worked from there
+    /// before or is too long to guess. Default 60; 0 is any number.
+    pub max_failures_per_min: u32,
     /// Seconds a client has to send the head of a request. Default 10.
     pub head_s: u64,
     /// Seconds a client has to send the first byte after it connected. Default 10.
@@ -177,6 +191,9 @@ pub struct Cache {
     pub store: String,
     /// Address of a Redis server, `redis://…`, or a reference to where it stands. Default: none.
     pub redis: Option<SecretUrl>,
+    /// A secret under which answers are sealed in Redis, as a reference to where it stands; the same for all gateways that
+    /// share it. Default: none, and who else can write there can put words into our mouth.
+    pub seal: Option<SecretRef>,
     /// Seconds an answer is kept, 1 and up. Default 3600.
     pub ttl_s: u64,
     /// Bytes kept in memory; the least used go first. Redis has its own bound. Default 268435456 (256 MiB).
@@ -304,6 +321,11 @@ impl Default for Server {
             max_connections: 1024,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 64 << 20,
+            max_buffered_mb: None,
+            body_idle_s: 10,
+            body_s: 60,
+            write_s: 60,
+            max_failures_per_min: 60,
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,
@@ -378,6 +400,7 @@ impl Default for Cache {
         Self {
             store: "memory".to_owned(),
             redis: None,
+            seal: None,
             ttl_s: 3600,
             max_bytes: 256 << 20,
             max_entry_bytes: 1 << 20,

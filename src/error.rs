@@ -23,6 +23,11 @@ pub enum Error {
     },
     /// No key, or a wrong one.
     Unauthorized(String),
+    /// Too many wrong keys came from this address.
+    Throttled {
+        /// How long none from there will be looked at.
+        wait: Duration,
+    },
     /// A host, an origin, or an operation that this listener does not allow.
     Forbidden(String),
     /// Neither an upstream nor an alias knows the model.
@@ -39,6 +44,18 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body kept the gateway waiting.
+    BodyTimeout {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The path and query are longer than any route takes.
+    UriTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Request bodies take all the memory that they may, or the program nearly all that the system allows it.
+    NoMemory,
     /// The body is compressed in a way that is not read.
     UnsupportedEncoding(String),
     /// The route exists but not with this method.
@@ -157,13 +174,18 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::Untranslatable { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ModelNotFound(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect { .. } | Self::Overloaded { .. } | Self::NoMemory => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
@@ -183,10 +205,14 @@ impl Error {
             Self::BadRequest(_) => "invalid_request",
             Self::Untranslatable { .. } => "unsupported_by_target",
             Self::Unauthorized(_) => "invalid_api_key",
+            Self::Throttled { .. } => "too_many_failures",
             Self::Forbidden(_) => "forbidden",
             Self::ModelNotFound(_) => "model_not_found",
             Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } | Self::DecodedTooLarge { .. } => "request_too_large",
+            Self::BodyTimeout { .. } => "request_timeout",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::NoMemory => "out_of_memory",
             Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
@@ -211,11 +237,15 @@ impl Error {
         match self {
             Self::BadRequest(_)
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
+            | Self::NoMemory
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
@@ -242,11 +272,14 @@ impl Error {
             Self::BadRequest(_)
             | Self::Untranslatable { .. }
             | Self::Unauthorized(_)
+            | Self::Throttled { .. }
             | Self::Forbidden(_)
             | Self::ModelNotFound(_)
             | Self::NotFound(_)
             | Self::TooLarge { .. }
             | Self::DecodedTooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UriTooLong { .. }
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
@@ -260,14 +293,17 @@ impl Error {
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::Loop { .. } | Self::Internal(_) => Fault::Gateway,
+            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
+                Fault::Gateway
+            }
         }
     }
 
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } => Some(Duration::from_secs(1)),
+            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } => Some(Duration::from_secs(5)),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
@@ -286,6 +322,11 @@ impl fmt::Display for Error {
             | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
+            Self::Throttled { wait } => write!(
+                f,
+                "too many wrong keys came from this address; the next one is looked at in {} s",
+                wait.as_secs() + 1
+            ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
@@ -299,6 +340,19 @@ impl fmt::Display for Error {
                 f,
                 "the request body is larger than {limit} bytes once it is decompressed, the most that is \
                  read; send less or raise server.max_body_bytes"
+            ),
+            Self::BodyTimeout { waited } => write!(
+                f,
+                "the request body did not come within {} s; send it faster, or raise server.body_idle_s \
+                 or server.body_s",
+                waited.as_secs_f32()
+            ),
+            Self::UriTooLong { limit } => {
+                write!(f, "the request's path and query are longer than {limit} bytes")
+            }
+            Self::NoMemory => f.write_str(
+                "no memory is free for another request body; try again in a moment, or raise \
+                 server.max_buffered_mb",
             ),
             Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
             Self::Broken { upstream, why } => {

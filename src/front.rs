@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod decode;
 mod name;
+pub mod path;
 
 pub(crate) use self::name::attempts_line;
 pub use self::{

@@ -9,9 +9,11 @@ use crate::{
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
+    edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     local::LocalLayer,
     log::{FileLog, LogRow, Rows},
+    memory::Memory,
     metrics::{Counted, Metrics},
     models::Auto,
     provider::Provider,
@@ -60,6 +62,8 @@ pub struct Resources {
     pub store: Option<AnyStore>,
     /// What the upstreams have.
     pub discovery: Discovery,
+    /// What request bodies may take together.
+    pub memory: Memory,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
     /// What is counted, and shown at `/metrics`.
@@ -112,6 +116,16 @@ where
         .layer(NameLayer)
         // Host, origin, key: refused before a byte of the body is read.
         .layer(access)
+        // One meaning, in time, and room for what is read whole.
+        .layer(EdgeLayer::new(
+            resources.memory.clone(),
+            Patience {
+                idle: Duration::from_secs(config.server.body_idle_s),
+                whole: Duration::from_secs(config.server.body_s),
+            },
+            config.server.max_body_bytes,
+            is_read,
+        ))
         // JSON bodies become whole; uploads keep streaming.
         .layer(BufferLayer::new(config.server.max_body_bytes).when(is_read))
         // Compressed bodies become readable, and keep at hand what they were.
@@ -165,7 +179,8 @@ fn access(config: &Config) -> Result<AccessLayer, Vec<String>> {
     let keys = keys.map_err(|error| vec![format!("server.keys: {error}")])?;
     let keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
     let (hosts, origins) = (server.allowed_hosts.clone(), server.allowed_origins.clone());
-    Ok(AccessLayer::new(&keys, hosts, origins, server.manages()))
+    Ok(AccessLayer::new(&keys, hosts, origins, server.manages())
+        .max_failures_per_min(server.max_failures_per_min))
 }
 
 /// What stands behind a name; not known while a client is changing what is installed.

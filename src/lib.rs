@@ -5,6 +5,7 @@
 //!     │  log        exactly one row, whatever happens below
 //!     │  name       which dialect, which operation; signs the answer
 //!     │  access     host, origin, key
+//!     │  edge       one meaning, in time, and room for its body
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
 //!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not
@@ -41,7 +42,9 @@ pub mod error;
 pub mod front;
 pub mod intent;
 pub mod log;
+pub mod memory;
 pub mod models;
+pub mod peer;
 pub mod pick;
 pub mod provider;
 pub mod record;
@@ -56,6 +59,8 @@ pub mod cli;
 pub mod demo;
 #[cfg(feature = "gateway")]
 pub mod discovery;
+#[cfg(feature = "gateway")]
+pub mod edge;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]

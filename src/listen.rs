@@ -2,12 +2,27 @@
 //!
 //! HTTP/1.1 and cleartext HTTP/2 on one port. The caller owns the listener and the reason to stop.
 
+mod deadline;
+mod drawn;
+mod guard;
+mod heads;
+mod socket;
+
+pub(crate) use self::deadline::Deadline;
+pub use self::{heads::Ambiguous, socket::connections};
+
+use self::{
+    drawn::{Drawing, Drawn, Streams},
+    guard::Guard,
+    heads::Oddities,
+};
+use crate::peer::Peered;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version, header::TRANSFER_ENCODING};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::Service as HyperService};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
@@ -23,10 +38,13 @@ use tower_service::Service;
 pub struct Limits {
     /// Connections at a time; more wait in the system's queue. Default 1024.
     pub connections: usize,
-    /// How long a connection may take to say its first byte. Default 10 s.
+    /// How long a connection may take to say its first byte, and again to show which protocol it speaks. Default 10 s.
     pub first_byte: Duration,
     /// How long the head of a request may take, idle connections included. Default 10 s.
     pub head: Duration,
+    /// How long a client may take nothing of its answer: the connection then, or the HTTP/2 stream, and the upstream
+    /// request with it. Default 60 s.
+    pub write: Duration,
     /// How long running requests get to finish once the gateway stops. Default 30 s.
     pub drain: Duration,
 }
@@ -37,6 +55,7 @@ impl Default for Limits {
             connections: 1024,
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(10),
+            write: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
     }
@@ -60,7 +79,13 @@ pub struct Late {
     cutting: watch::Sender<()>,
 }
 
-/// The most headers a request may have. Source: FAULTS 6.1.
+/// A connection's way into the service: what was odd before hyper read it is pinned to the request.
+struct Entry<S> {
+    service: TowerToHyperService<S>,
+    odd: Arc<Oddities>,
+}
+
+/// The most headers a request may have: what clients and proxies add is a few dozen.
 const MAX_HEADERS: usize = 100;
 
 /// The longest head of a request, in bytes.
@@ -87,13 +112,14 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    socket::prepare(&listener, limits.write);
     let places = Arc::new(Semaphore::new(limits.connections));
     let server = Arc::new(server(limits));
     let graceful = GracefulShutdown::new();
     let (closing, closed) = watch::channel(());
     let (cutting, cut) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut pause = Duration::from_millis(50);
+    let mut pauses = Pauses::default();
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.expect("never closed");
@@ -104,18 +130,19 @@ where
             () = &mut shutdown => break,
             next = next => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
+            // No descriptors or no memory left: accepting again at once would only spin.
             Err(error) => {
-                // No descriptors left, most likely: accepting again at once would only spin.
-                tracing::warn!(%error, "cannot accept connections");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-                continue;
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => break,
+                    () = tokio::time::sleep(pauses.next(&error)) => continue,
+                }
             }
         };
-        pause = Duration::from_millis(50);
+        pauses.over();
         let _ = stream.set_nodelay(true);
         let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
         let (mut closed, mut cut) = (closed.clone(), cut.clone());
@@ -129,13 +156,21 @@ where
             if !speaks {
                 return;
             }
-            let service = TowerToHyperService::new(service);
-            let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-            tokio::select! {
-                result = watcher.watch(connection) => if let Err(error) = result {
+            let odd = Arc::new(Oddities::default());
+            let (guard, watch) = Guard::new(stream, odd.clone(), limits.first_byte, limits.write);
+            let service = TowerToHyperService::new(Peered::new(service, peer.ip()));
+            let entry = Entry { service, odd };
+            let connection = server.serve_connection(TokioIo::new(guard), entry).into_owned();
+            let served = async {
+                if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended with an error");
-                },
+                }
+                watch.linger().await;
+            };
+            tokio::select! {
+                () = served => {}
                 // Dropped, and its requests with it.
+                () = watch.left() => {}
                 _ = cut.changed() => {}
             }
         });
@@ -170,8 +205,52 @@ impl Late {
     }
 }
 
-fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+// === impl Entry ===
+
+impl<S, B> HyperService<Request<Incoming>> for Entry<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+{
+    type Response = Response<Drawn<B>>;
+    type Error = S::Error;
+    type Future = Drawing<<TowerToHyperService<S> as HyperService<Request<Incoming>>>::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let coded = request.headers().contains_key(TRANSFER_ENCODING);
+        if let Some(ambiguous) = self.odd.of(coded) {
+            request.extensions_mut().insert(ambiguous);
+        }
+        let pieces = request.version() == Version::HTTP_2;
+        Drawing { inner: self.service.call(request), pieces }
+    }
+}
+
+/// The pauses of an accept loop that cannot accept: longer each time, and told once.
+#[derive(Debug, Default)]
+struct Pauses(Option<Duration>);
+
+impl Pauses {
+    fn next(&mut self, error: &io::Error) -> Duration {
+        let pause = match self.0 {
+            None => {
+                tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
+                Duration::from_millis(50)
+            }
+            Some(last) => (last * 2).min(Duration::from_secs(1)),
+        };
+        *self.0.insert(pause)
+    }
+
+    fn over(&mut self) {
+        if self.0.take().is_some() {
+            tracing::warn!("connections are accepted again");
+        }
+    }
+}
+
+// Source of the windows: Envoy docs/root/configuration/best_practices/edge.rst.
+fn server(limits: Limits) -> auto::Builder<Streams> {
+    let mut server = auto::Builder::new(Streams { takes: limits.write });
     server
         .http1()
         .timer(TokioTimer::new())
@@ -182,8 +261,13 @@ fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1 << 20)
+        .max_frame_size(16 * 1024)
+        .max_send_buf_size(64 * 1024)
         .max_header_list_size(16 * 1024)
         .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     server

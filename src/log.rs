@@ -86,8 +86,7 @@ pub trait Sink: Clone + Send + Sync + 'static {
     /// Takes a row. Never waits: what cannot be kept is dropped and counted.
     fn push(&self, row: LogRow);
 
-    /// An exchange has begun; its row follows when it has ended, whatever happens. What this returns is given to
-    /// [`end`](Self::end). Default: not noted.
+    /// An exchange has begun. What this returns is given to [`end`](Self::end). Default: not noted.
     fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
         let _ = begun;
         None
@@ -105,9 +104,6 @@ pub trait Sink: Clone + Send + Sync + 'static {
         None
     }
 }
-
-/// Learns whether a row is where a crash of the gateway cannot reach it.
-pub type Told = Box<dyn FnOnce(bool) + Send>;
 
 impl<S: Sink> Sink for Option<S> {
     fn push(&self, row: LogRow) {
@@ -130,6 +126,9 @@ impl<S: Sink> Sink for Option<S> {
         self.as_ref()?.hold()
     }
 }
+
+/// Learns whether a row is where a crash of the gateway cannot reach it.
+pub type Told = Box<dyn FnOnce(bool) + Send>;
 
 /// Records exchanges as [`LogRow`]s.
 #[derive(Clone, Debug)]

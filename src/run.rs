@@ -16,6 +16,7 @@ use crate::{
     gateway::{self, Resources},
     listen::{self, Drained, Limits},
     log::LogRow,
+    memory::Memory,
     metrics::Metrics,
     readiness::Readiness,
 };
@@ -29,7 +30,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
-    cache::AnyStore,
+    cache::{AnyStore, Seal},
     memory::MemoryStore,
     redis::{RedisOptions, RedisStore},
     sqlite::{SqliteLog, SqliteOptions, SqliteState},
@@ -107,9 +108,10 @@ async fn to_the_end(
     let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
     let swap = Swap::new(gateway);
     let limits = Limits {
-        connections: config.server.max_connections.max(1),
+        connections: listen::connections(config.server.max_connections),
         first_byte: Duration::from_secs(config.server.first_byte_s),
         head: Duration::from_secs(config.server.head_s),
+        write: Duration::from_secs(config.server.write_s),
         drain: Duration::from_secs(config.server.drain_s),
     };
     let (log, stopping) = (resources.log.clone(), resources.stopping.clone());
@@ -164,6 +166,7 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         log: open_log(config),
         store,
         discovery: Discovery::new(config, &instance),
+        memory: Memory::new(config.server.max_buffered_mb.map(|mb| mb << 20)),
         instance: instance.into(),
         metrics: Metrics::new(),
         readiness: Readiness::new(),
@@ -208,7 +211,10 @@ fn open_store(config: &Config) -> (Option<AnyStore>, Option<RedisStore>) {
                 Some(Err(error)) => Err(error),
                 None => Err("cache.redis is not set".to_owned()),
             };
-            match store {
+            let seal = cache.seal.as_ref().map_or(Ok(Seal::default()), |secret| {
+                secret.read().map(|secret| Seal::new(secret.expose().as_bytes()))
+            });
+            match store.and_then(|store| Ok(store.sealed(seal?))) {
                 Ok(store) => (Some(AnyStore::new(store.clone())), Some(store)),
                 Err(error) => {
                     tracing::warn!(%error, "no Redis: answers are cached in memory");

@@ -89,11 +89,13 @@ mod answer;
 mod entry;
 mod fill;
 mod key;
+mod seal;
 mod store;
 
 pub use entry::Entry;
 pub use fill::{Cached, Filler};
 pub use key::Key;
+pub use seal::Seal;
 pub use store::{AnyStore, BoxFuture, Store};
 
 use crate::notes::CacheStatus;

@@ -11,27 +11,38 @@
 //! ```
 
 mod breaker;
+mod counts;
+mod health;
+mod link;
 
-use crate::cache::{BoxFuture, Entry, Key, Store};
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, FromRedisValue, RedisError, cmd};
-use breaker::{Breaker, Change};
+pub use health::RedisHealth;
+
+use crate::cache::{BoxFuture, Entry, Key, Seal, Store};
+use ::redis::{Client, RedisError, cmd};
 use bytes::Bytes;
+use link::{Link, Trouble};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Semaphore;
 
 /// Entries in Redis. Clones share one connection, which is made when it is first needed and made again
 /// when it is lost.
 ///
 /// It fails open. A look-up that takes longer than [`RedisOptions::get_timeout`] is a miss. After three timeouts or five
-/// failures in a row nothing is sent any more for a second, then one `PING`; each time it fails the pause doubles, up to
-/// 30 s. An outage is one warning and one line when it is over.
+/// failures in a row nothing is sent any more for a second, then one question of its own; each time that fails the pause
+/// doubles, up to 30 s, and an outage soon after another begins where that one ended. Where only writes are refused
+/// (a replica, a full memory, a disk that fails, a user who may not), look-ups go on and writes pause in the same way. An
+/// outage is one warning and one line when it is over.
+///
+/// A value that is not what was written under its key (see [`Seal`]) is a miss, and removed. The commands are
+/// `GETRANGE`, `SET` and `UNLINK`, on keys that begin with [`RedisOptions::prefix`].
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
+    link: Arc<Link>,
+    seal: Seal,
+    // Removals under way at once; what is beyond stays where it is, and is a miss again.
+    removals: Arc<Semaphore>,
 }
 
 /// How [`RedisStore`] uses Redis.
@@ -43,42 +54,12 @@ pub struct RedisOptions {
     pub get_timeout: Duration,
     /// How long a write may take; nobody waits for it. Default 100 ms.
     pub put_timeout: Duration,
-    /// The largest value that is written, in bytes. Default 1 MiB and 4 KiB. A larger one is not kept.
+    /// The largest value that is written or read, in bytes. Default 1 MiB and 4 KiB. A larger one is not kept, and of one
+    /// that somebody else wrote no more than this is fetched.
     pub max_value_bytes: usize,
 }
 
-/// What happened at [`RedisStore`] since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RedisCounts {
-    /// Commands that took too long.
-    pub timeouts: u64,
-    /// Commands that failed.
-    pub failures: u64,
-    /// Look-ups and writes that were not sent because Redis was known to be away.
-    pub skipped: u64,
-    /// Values that were not what we write, and so were misses.
-    pub garbage: u64,
-}
-
-struct Shared {
-    client: Client,
-    options: RedisOptions,
-    // Dropped when the breaker opens: a manager retries only some kinds of failure by itself.
-    manager: Mutex<Option<ConnectionManager>>,
-    breaker: Mutex<Breaker>,
-    timeouts: AtomicU64,
-    failures: AtomicU64,
-    skipped: AtomicU64,
-    garbage: AtomicU64,
-}
-
-enum Trouble {
-    Timeout,
-    Failed(RedisError),
-}
-
-// How long the `PING` that ends an outage may take; nobody waits for it.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_REMOVALS: usize = 32;
 
 // === impl RedisStore ===
 
@@ -89,62 +70,89 @@ impl RedisStore {
     /// # Errors
     /// Only if the address is none.
     pub fn new(url: &str, options: RedisOptions) -> Result<Self, RedisError> {
-        let shared = Shared {
-            client: Client::open(url)?,
-            options,
-            manager: Mutex::new(None),
-            breaker: Mutex::new(Breaker::default()),
-            timeouts: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            skipped: AtomicU64::new(0),
-            garbage: AtomicU64::new(0),
+        let link = Arc::new(Link::new(Client::open(url)?, options));
+        let removals = Arc::new(Semaphore::new(MAX_REMOVALS));
+        Ok(Self { link, seal: Seal::default(), removals })
+    }
+
+    /// How values are sealed. Default: without a secret, which finds damage but not forgery.
+    #[must_use]
+    pub fn sealed(mut self, seal: Seal) -> Self {
+        self.seal = seal;
+        self
+    }
+
+    /// How Redis is doing, and what happened since the start.
+    pub fn health(&self) -> RedisHealth {
+        self.link.health()
+    }
+
+    fn name(&self, key: &Key) -> String {
+        format!("{}{key}", self.link.options.prefix)
+    }
+
+    async fn look_up(&self, key: Key) -> Option<Entry> {
+        let Link { options, counts, .. } = &*self.link;
+        // Not `GET`: whatever stands there, no more is fetched than we would have written, and one byte that tells.
+        let name = self.name(&key);
+        let get = cmd("GETRANGE").arg(&name).arg(0).arg(options.max_value_bytes).take();
+        let value = match self.link.read::<Vec<u8>>(get, options.get_timeout).await {
+            Ok(value) if value.is_empty() => {
+                counts.misses.add();
+                return None;
+            }
+            Ok(value) => Bytes::from(value),
+            Err(Trouble::Foreign) => Bytes::new(),
+            Err(_) => return None,
         };
-        Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// Whether Redis is known to be away, so that nothing is sent to it.
-    pub fn is_failing(&self) -> bool {
-        lock(&self.shared.breaker).is_open()
-    }
-
-    /// What happened since the start.
-    pub fn counts(&self) -> RedisCounts {
-        RedisCounts {
-            timeouts: self.shared.timeouts.load(Ordering::Relaxed),
-            failures: self.shared.failures.load(Ordering::Relaxed),
-            skipped: self.shared.skipped.load(Ordering::Relaxed),
-            garbage: self.shared.garbage.load(Ordering::Relaxed),
+        let entry = self.seal.open(&key, &value);
+        if entry.is_some() {
+            counts.hits.add();
+        } else {
+            counts.garbage.add();
+            self.remove(name);
         }
+        entry
+    }
+
+    // Nobody waits for it.
+    fn remove(&self, name: String) {
+        let Ok(turn) = Arc::clone(&self.removals).try_acquire_owned() else { return };
+        let link = Arc::clone(&self.link);
+        tokio::spawn(async move {
+            link.write(|| Some(cmd("UNLINK").arg(name).take())).await;
+            drop(turn);
+        });
     }
 }
 
 impl Store for RedisStore {
     fn get(&self, key: &Key) -> BoxFuture<'_, Option<Entry>> {
-        let key = *key;
-        Box::pin(async move {
-            let shared = &self.shared;
-            let get = cmd("GET").arg(shared.name(&key)).take();
-            let value: Option<Vec<u8>> = shared.ask(get, shared.options.get_timeout).await?;
-            let entry = unpack(&key, value?);
-            if entry.is_none() {
-                shared.garbage.fetch_add(1, Ordering::Relaxed);
-            }
-            entry
-        })
+        Box::pin(self.look_up(*key))
     }
 
     fn put(&self, key: Key, entry: Entry) -> BoxFuture<'static, ()> {
-        let shared = Arc::clone(&self.shared);
+        let store = self.clone();
         Box::pin(async move {
-            let value = pack(&key, &entry);
-            if value.len() > shared.options.max_value_bytes || entry.ttl_ms == 0 {
-                return;
+            let make = || {
+                let value = store.seal.close(&key, &entry);
+                if value.len() > store.link.options.max_value_bytes || entry.ttl_ms == 0 {
+                    return None;
+                }
+                let mut set = cmd("SET");
+                // Redis refuses times that overflow its clock.
+                let ttl = entry.ttl_ms.min(u64::MAX >> 12);
+                set.arg(store.name(&key)).arg(&value[..]).arg("PX").arg(ttl);
+                Some(set)
+            };
+            if store.link.write(make).await {
+                store.link.counts.written.add();
             }
-            let mut set = cmd("SET");
-            // Redis refuses times that overflow its clock.
-            set.arg(shared.name(&key)).arg(value).arg("PX").arg(entry.ttl_ms.min(u64::MAX >> 12));
-            let _done: Option<()> = shared.ask(set, shared.options.put_timeout).await;
         })
+    }
+
+    fn dropped(&self) {
+        self.link.counts.dropped.add();
     }
 }
 
@@ -152,8 +160,8 @@ impl fmt::Debug for RedisStore {
     // Not the address: it may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("options", &self.shared.options)
-            .field("counts", &self.counts())
+            .field("options", &self.link.options)
+            .field("health", &self.health())
             .finish_non_exhaustive()
     }
 }
@@ -167,132 +175,6 @@ impl Default for RedisOptions {
             get_timeout: Duration::from_millis(30),
             put_timeout: Duration::from_millis(100),
             max_value_bytes: 1024 * 1024 + 4096,
-        }
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn name(&self, key: &Key) -> String {
-        format!("{}{key}", self.options.prefix)
-    }
-
-    // The answer, unless Redis is away or becomes so.
-    async fn ask<T: FromRedisValue>(self: &Arc<Self>, command: Cmd, limit: Duration) -> Option<T> {
-        if !self.may_ask() {
-            self.skipped.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        let result = self.send(&command, limit).await;
-        let outcome = result.as_ref().map(drop);
-        let change = lock(&self.breaker).outcome(outcome.is_ok(), is_timeout(outcome));
-        self.tell(change, result.as_ref().err());
-        result.ok()
-    }
-
-    // When it is time for it, also sends the probe.
-    fn may_ask(self: &Arc<Self>) -> bool {
-        let mut breaker = lock(&self.breaker);
-        if !breaker.is_open() {
-            return true;
-        }
-        if breaker.may_probe(Instant::now()) {
-            let shared = Arc::clone(self);
-            tokio::spawn(async move { shared.probe().await });
-        }
-        false
-    }
-
-    async fn probe(self: Arc<Self>) {
-        let result = self.send::<String>(&cmd("PING"), PROBE_TIMEOUT).await;
-        let change = lock(&self.breaker).probed(result.is_ok(), Instant::now());
-        self.tell(change, result.as_ref().err());
-    }
-
-    async fn send<T: FromRedisValue>(&self, command: &Cmd, limit: Duration) -> Result<T, Trouble> {
-        let result = match self.manager() {
-            Err(error) => Err(Trouble::Failed(error)),
-            Ok(mut manager) => match timeout(limit, command.query_async(&mut manager)).await {
-                Err(_) => Err(Trouble::Timeout),
-                Ok(Err(error)) if error.is_timeout() => Err(Trouble::Timeout),
-                Ok(Err(error)) => Err(Trouble::Failed(error)),
-                Ok(Ok(value)) => Ok(value),
-            },
-        };
-        match &result {
-            Ok(_) => {}
-            Err(Trouble::Timeout) => drop(self.timeouts.fetch_add(1, Ordering::Relaxed)),
-            Err(Trouble::Failed(_)) => drop(self.failures.fetch_add(1, Ordering::Relaxed)),
-        }
-        result
-    }
-
-    fn manager(&self) -> Result<ConnectionManager, RedisError> {
-        let mut place = lock(&self.manager);
-        if let Some(manager) = &*place {
-            return Ok(manager.clone());
-        }
-        let config = ConnectionManagerConfig::new()
-            // Longer than the time a caller waits, so that a slow answer does not cost the connection.
-            .set_response_timeout(Some(self.options.put_timeout.max(Duration::from_millis(50))))
-            .set_connection_timeout(Some(Duration::from_millis(250)))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_secs(2))
-            .set_pipeline_buffer_size(256)
-            .set_concurrency_limit(256);
-        let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
-        *place = Some(manager.clone());
-        Ok(manager)
-    }
-
-    fn tell(&self, change: Option<Change>, trouble: Option<&Trouble>) {
-        match change {
-            None => {}
-            Some(Change::Recovered { after }) => {
-                tracing::info!(
-                    outage_ms = after.as_millis() as u64,
-                    "redis is back, caching again"
-                );
-            }
-            Some(change @ (Change::Opened | Change::StillOpen)) => {
-                *lock(&self.manager) = None;
-                if change == Change::Opened {
-                    let cause = trouble.map(ToString::to_string).unwrap_or_default();
-                    tracing::warn!(cause, "redis does not answer, going on without its cache");
-                }
-            }
-        }
-    }
-}
-
-fn is_timeout(outcome: Result<(), &Trouble>) -> bool {
-    matches!(outcome, Err(Trouble::Timeout))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-// The key goes in front of the value, so that an answer that belongs to another question is noticed.
-fn pack(key: &Key, entry: &Entry) -> Vec<u8> {
-    let entry = entry.encode();
-    [key.as_bytes().as_slice(), &entry].concat()
-}
-
-fn unpack(key: &Key, value: Vec<u8>) -> Option<Entry> {
-    let value = Bytes::from(value);
-    if !value.starts_with(key.as_bytes()) {
-        return None;
-    }
-    Entry::decode(&value.slice(key.as_bytes().len()..))
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout => f.write_str("timed out"),
-            Self::Failed(error) => error.fmt(f),
         }
     }
 }

@@ -20,6 +20,17 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
+/// Whether a browser says that another site's page made it send this, and not as a link that somebody followed.
+///
+/// Source: W3C Fetch Metadata Request Headers, sections 2 and 4.
+pub(super) fn is_of_another_site(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name, what: &str| headers.get(name).is_some_and(|value| value == what);
+    let followed = method == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document");
+    says("sec-fetch-site", "cross-site") && !followed
+}
+
 /// The permission. The headers asked for are granted as asked: SDKs send ever new `x-stainless-*` names.
 ///
 /// Source of the methods and the age: ollama server/routes.go GenerateRoutes with gin-contrib/cors.

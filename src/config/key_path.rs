@@ -49,7 +49,7 @@ impl KeyPath {
             Step::Index(_) => None,
         });
         match (keys.next(), keys.next(), keys.next()) {
-            (Some("server"), Some("keys"), _) | (Some("cache"), Some("redis"), _) => true,
+            (Some("server"), Some("keys"), _) | (Some("cache"), Some("redis" | "seal"), _) => true,
             (Some("upstream"), _, Some(key)) => key == "key",
             _ => false,
         }

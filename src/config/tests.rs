@@ -101,7 +101,11 @@ fn the_reference_file_shows_every_key() {
             fallbacks: vec!["f".into()],
             ..Rule::default()
         }],
-        cache: Cache { redis: Some(SecretUrl::parse("env:R").unwrap()), ..Cache::default() },
+        cache: Cache {
+            redis: Some(SecretUrl::parse("env:R").unwrap()),
+            seal: Some(SecretRef::env("S")),
+            ..Cache::default()
+        },
         log: Log { path: Some("p".into()), ..Log::default() },
         ..Config::default()
     };

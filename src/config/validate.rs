@@ -116,6 +116,12 @@ impl Found<'_> {
         self.at_least_one(at.key("max_answer_bytes"), server.max_answer_bytes as u64);
         self.at_least_one(at.key("head_s"), server.head_s);
         self.at_least_one(at.key("first_byte_s"), server.first_byte_s);
+        self.at_least_one(at.key("body_idle_s"), server.body_idle_s);
+        self.at_least_one(at.key("body_s"), server.body_s);
+        self.at_least_one(at.key("write_s"), server.write_s);
+        if server.max_buffered_mb.is_some_and(|mb| mb > 1 << 20) {
+            self.say(at.key("max_buffered_mb"), "must be 0 to 1048576");
+        }
     }
 
     fn upstreams(&mut self) {

@@ -13,7 +13,7 @@ mod zstd;
 
 use self::coding::{Coding, Decoder};
 use super::{Answered, Front, render};
-use crate::{error::Error, record::Record};
+use crate::{error::Error, memory::Place, record::Record};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
@@ -120,11 +120,12 @@ where
             Err(error) => return direct(Answered::here(refuse(&mut request, &error))),
         };
         let decoder = Decoder::new(coding, sent.clone(), self.max_bytes);
+        let place = request.extensions().get().cloned();
         // The clone is not ready; the original is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let story = Box::pin(async move {
-            match decode(decoder).await {
+            match decode(decoder, place).await {
                 Ok(decoded) => {
                     exchange(&mut request, sent, decoded);
                     Ok(inner.call(request).await?.map(Either::Right))
@@ -141,8 +142,17 @@ where
 
 /// # Cancel safety
 /// Dropping the future ends the work.
-async fn decode(mut decoder: Decoder) -> Result<Bytes, Error> {
-    while !decoder.step()? {
+async fn decode(mut decoder: Decoder, place: Option<Place>) -> Result<Bytes, Error> {
+    let mut counted = 0;
+    loop {
+        let done = decoder.step()?;
+        if let Some(place) = &place {
+            place.add(decoder.written() - counted).map_err(|_| Error::NoMemory)?;
+            counted = decoder.written();
+        }
+        if done {
+            return Ok(decoder.finish());
+        }
         let mut waited = false;
         poll_fn(|cx| {
             if std::mem::replace(&mut waited, true) {
@@ -153,7 +163,6 @@ async fn decode(mut decoder: Decoder) -> Result<Bytes, Error> {
         })
         .await;
     }
-    Ok(decoder.finish())
 }
 
 fn exchange<B: Replace>(request: &mut Request<B>, sent: Bytes, decoded: Bytes) {

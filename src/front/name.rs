@@ -4,9 +4,9 @@
 //! Every answer says who made it and why: `x-request-id`, `x-unigate-route`, `x-unigate-model`,
 //! `x-unigate-upstream`, `x-unigate-attempts`, `x-unigate-fallback`, `x-unigate-cache`, `Server-Timing`.
 
-use super::Front;
+use super::{Front, path};
 use crate::record::{Record, attempt_words};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::X_CONTENT_TYPE_OPTIONS};
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
@@ -64,6 +64,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // What is decided below is decided by the path as it is meant, and that is what an upstream gets.
+        if let Some(uri) = path::tidy(request.method(), request.uri(), request.headers()) {
+            *request.uri_mut() = uri;
+        }
         let front = Front::name(request.method(), request.uri().path(), request.headers());
         request.extensions_mut().insert(front);
         let record = Record::of(request.extensions_mut());
@@ -97,6 +101,8 @@ where
 
 fn sign(record: &Record, cache: Option<&CacheStatus>, headers: &mut HeaderMap) {
     put(headers, "x-request-id", &record.id);
+    // Whatever a client or a model wrote: no browser takes it for a page of ours.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(decision) = record.route.get() {
         put(
             headers,

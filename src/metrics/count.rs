@@ -17,11 +17,18 @@ impl<S> Counted<S> {
     pub fn new(metrics: Metrics, inner: S) -> Self {
         Self { metrics, inner }
     }
+
+    fn count(&self, row: &LogRow) {
+        let shared = &self.metrics.shared;
+        shared.in_flight.dec();
+        shared.totals.add(row);
+    }
 }
 
 impl<S: Sink> Sink for Counted<S> {
     fn push(&self, row: LogRow) {
-        self.end(None, row, None);
+        self.count(&row);
+        self.inner.push(row);
     }
 
     fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
@@ -30,9 +37,7 @@ impl<S: Sink> Sink for Counted<S> {
     }
 
     fn end(&self, ticket: Option<u64>, row: LogRow, told: Option<Told>) {
-        let shared = &self.metrics.shared;
-        shared.in_flight.dec();
-        shared.totals.add(&row);
+        self.count(&row);
         self.inner.end(ticket, row, told);
     }
 

@@ -3,6 +3,7 @@ use crate::{
     log::{Begun, LogRow, Sink},
     record::Record,
 };
+use http::{Extensions, Method};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Default)]
@@ -16,12 +17,12 @@ impl Sink for Kept {
 
 fn begun() -> Arc<Begun> {
     Arc::new(Begun {
-        record: Record::of(&mut http::Extensions::new()),
+        record: Record::of(&mut Extensions::new()),
         client: None,
         client_request_id: None,
         dialect: "openai",
         operation: None,
-        method: http::Method::POST,
+        method: Method::POST,
         path: "/v1/chat/completions".into(),
         bytes_in: None,
     })

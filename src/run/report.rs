@@ -11,7 +11,10 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
-use unigate_layers::{redis::RedisStore, sqlite::SqliteLog};
+use unigate_layers::{
+    redis::{RedisHealth, RedisStore},
+    sqlite::SqliteLog,
+};
 
 /// Which configuration runs, and how the last change of it went. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -104,9 +107,14 @@ pub(super) fn cache(
     match redis {
         Some(redis) => {
             let asked = redis.clone();
-            readiness.part("cache", move || match asked.is_failing() {
-                true => Part::Failing("redis does not answer; answers are not cached".into()),
-                false => Part::Ok,
+            readiness.part("cache", move || match asked.health() {
+                RedisHealth { failing: true, .. } => {
+                    Part::Failing("redis does not answer; answers are not cached".into())
+                }
+                RedisHealth { read_only: true, .. } => {
+                    Part::Failing("redis takes no writes; new answers are not cached".into())
+                }
+                _ => Part::Ok,
             });
             metrics.read("cache", move |to| commands(&redis, to));
         }
@@ -124,18 +132,21 @@ pub(super) fn cache(
 }
 
 fn commands(redis: &RedisStore, to: &mut Readings) {
-    let counts = redis.counts();
+    let health = redis.health();
     let help = "Redis commands that came to nothing";
     for (why, count) in [
-        ("timeout", counts.timeouts),
-        ("failure", counts.failures),
-        ("skipped", counts.skipped),
-        ("garbage", counts.garbage),
+        ("timeout", health.timeouts),
+        ("failure", health.failures),
+        ("skipped", health.skipped),
+        ("dropped", health.dropped),
+        ("garbage", health.garbage),
     ] {
         to.counter("unigate_redis_misfortunes", help, &[("why", why)], count);
     }
     let help = "Whether Redis is known to be away, so that nothing is sent to it";
-    to.gauge("unigate_redis_open", help, &[], f64::from(u8::from(redis.is_failing())));
+    to.gauge("unigate_redis_open", help, &[], f64::from(u8::from(health.failing)));
+    let help = "Whether Redis is known to refuse writes, so that only look-ups are sent to it";
+    to.gauge("unigate_redis_read_only", help, &[], f64::from(u8::from(health.read_only)));
 }
 
 // === impl Reloads ===

@@ -17,6 +17,9 @@ use http::{
 const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
+/// Beginnings of headers in which browsers and proxies say who the client is and where it comes from.
+const WHEREABOUTS: [&str; 5] = ["x-forwarded-", "x-real-", "x-original-", "sec-", "cf-"];
+
 /// Headers that say who the client is, or what it holds for us; an upstream has no use for them.
 const OURS: [&str; 12] = [
     NUM_CTX,
@@ -28,9 +31,9 @@ const OURS: [&str; 12] = [
     "keep-alive",
     "proxy-connection",
     "x-unigate-cache-ttl",
-    "x-forwarded-for",
     "forwarded",
-    "sec-fetch-site",
+    "true-client-ip",
+    "x-client-ip",
 ];
 
 /// Takes out of a request what must not travel.
@@ -49,6 +52,11 @@ pub(super) fn outgoing(headers: &mut HeaderMap, forward_client_key: bool, via: &
         if !(forward_client_key && name.ends_with("api-key")) {
             headers.remove(name);
         }
+    }
+    let whereabouts = |name: &&HeaderName| WHEREABOUTS.iter().any(|w| name.as_str().starts_with(w));
+    let found: Vec<HeaderName> = headers.keys().filter(whereabouts).cloned().collect();
+    for name in found {
+        headers.remove(name);
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.append(VIA, via.clone());
@@ -171,6 +179,15 @@ mod tests {
             ("origin", "http://localhost"),
             ("host", "gw.local"),
             ("connection", "x-hop, keep-alive"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-host", "gw.local"),
+            ("x-real-ip", "1.2.3.4"),
+            ("cf-connecting-ip", "1.2.3.4"),
+            ("true-client-ip", "1.2.3.4"),
+            ("sec-fetch-site", "same-origin"),
+            ("sec-ch-ua", "browser"),
+            ("proxy-authorization", "Basic x"),
             ("x-hop", "1"),
             ("user-agent", "test"),
             ("anthropic-beta", "x"),

@@ -1,1 +1,4 @@
 //! Rows O: how it is run.
+
+mod memory;
+mod start;

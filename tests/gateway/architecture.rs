@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY: &[(&str, &[&str])] = &[
     // Ground: plain data, pure functions.
     ("error", &[]),
+    ("memory", &[]),
     ("wire", &[]),
     ("config", &[]),
     ("intent", &[]),
+    ("peer", &[]),
     ("pick", &[]),
     ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
@@ -19,9 +21,9 @@ const MAY: &[(&str, &[&str])] = &[
     ("catalog", &["chat", "pick"]),
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
-    ("front", &["dialect", "error", "record"]),
+    ("front", &["dialect", "error", "memory", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
-    ("access", &["dialect", "error", "front", "record"]),
+    ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
@@ -54,7 +56,9 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     ("readiness", &[]),
     ("metrics", &["front", "log", "record"]),
-    ("listen", &[]),
+    ("listen", &["peer"]),
+    // The door: what may be read at all.
+    ("edge", &["error", "front", "listen", "memory", "record"]),
     // The order of the stack.
     (
         "gateway",
@@ -65,9 +69,11 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "dialect",
             "discovery",
+            "edge",
             "front",
             "local",
             "log",
+            "memory",
             "metrics",
             "models",
             "provider",
@@ -88,6 +94,7 @@ const MAY: &[(&str, &[&str])] = &[
             "gateway",
             "listen",
             "log",
+            "memory",
             "metrics",
             "readiness",
             "upstream",

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 // Writes under way at once; what comes while a store is that far behind is not kept.
 const MAX_WRITES: usize = 256;
@@ -62,6 +62,12 @@ pub struct Filler<T, L> {
 #[derive(Clone)]
 pub(super) struct Writer {
     permits: Arc<Semaphore>,
+}
+
+// One of the writes that may be under way.
+struct Turn {
+    runtime: Handle,
+    permit: OwnedSemaphorePermit,
 }
 
 // === impl Cached ===
@@ -166,8 +172,12 @@ impl<T: Store, L: Fill> Observer for Filler<T, L> {
 
     fn end(self, ending: Ending) {
         let (Ending::Complete, Some(seen)) = (ending, self.seen) else { return };
-        let Self { fill, store, key, ttl, status, content_type, bytes, .. } = self;
-        self.writer.spawn(async move {
+        let Self { fill, store, writer, key, ttl, status, content_type, bytes, .. } = self;
+        let Some(turn) = writer.turn() else {
+            store.dropped();
+            return;
+        };
+        turn.spawn(async move {
             let mut body = BytesMut::with_capacity(bytes);
             for data in seen {
                 body.extend_from_slice(&data);
@@ -196,13 +206,20 @@ impl Writer {
         Self { permits: Arc::new(Semaphore::new(MAX_WRITES)) }
     }
 
-    // Off the client's path. Outside a runtime there is nowhere to write from, and nothing is kept.
-    fn spawn(&self, write: impl Future<Output = ()> + Send + 'static) {
-        let (Ok(runtime), Ok(permit)) =
-            (Handle::try_current(), Arc::clone(&self.permits).try_acquire_owned())
-        else {
-            return;
-        };
+    // Outside a runtime there is nowhere to write from, and nothing is kept.
+    fn turn(&self) -> Option<Turn> {
+        let runtime = Handle::try_current().ok()?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(Turn { runtime, permit })
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    // Off the client's path.
+    fn spawn(self, write: impl Future<Output = ()> + Send + 'static) {
+        let Self { runtime, permit } = self;
         runtime.spawn(async move {
             write.await;
             drop(permit);

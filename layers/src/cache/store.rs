@@ -22,6 +22,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn is_off(&self) -> bool {
         false
     }
+
+    /// An entry will not be written, because too many writes are under way. Default: nobody counts.
+    fn dropped(&self) {}
 }
 
 /// Any store, where a choice at start-up must be one type.
@@ -32,6 +35,7 @@ trait Erased: Send + Sync {
     fn get(&self, key: &Key) -> BoxFuture<'_, Option<Entry>>;
     fn put(&self, key: Key, entry: Entry) -> BoxFuture<'static, ()>;
     fn is_off(&self) -> bool;
+    fn dropped(&self);
 }
 
 // === impl Store for Option ===
@@ -53,6 +57,12 @@ impl<T: Store> Store for Option<T> {
 
     fn is_off(&self) -> bool {
         self.as_ref().is_none_or(Store::is_off)
+    }
+
+    fn dropped(&self) {
+        if let Some(store) = self {
+            store.dropped();
+        }
     }
 }
 
@@ -77,6 +87,10 @@ impl<T: Store> Erased for T {
     fn is_off(&self) -> bool {
         Store::is_off(self)
     }
+
+    fn dropped(&self) {
+        Store::dropped(self);
+    }
 }
 
 impl Store for AnyStore {
@@ -90,6 +104,10 @@ impl Store for AnyStore {
 
     fn is_off(&self) -> bool {
         self.0.is_off()
+    }
+
+    fn dropped(&self) {
+        self.0.dropped();
     }
 }
 

@@ -277,8 +277,7 @@ fn an_entry_survives_being_written_down() {
 #[test]
 fn garbage_is_no_entry_and_never_a_panic() {
     let good = Entry { content_type: Some("text/plain".into()), ..entry(5, 7) }.encode();
-    let text_end = good.len() - "kept".len();
-    for cut in 0..text_end {
+    for cut in 0..good.len() {
         assert_eq!(Entry::decode(&good.slice(..cut)), None, "{cut}");
     }
     for at in 0..good.len() {
@@ -288,7 +287,7 @@ fn garbage_is_no_entry_and_never_a_panic() {
             let _ = Entry::decode(&bad.into());
         }
     }
-    assert_eq!(Entry::decode(&Bytes::from_static(b"UGC\x02 another version of this layout")), None);
+    assert_eq!(Entry::decode(&Bytes::from_static(b"UGC\x01 another version of this layout")), None);
 }
 
 #[test]

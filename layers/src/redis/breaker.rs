@@ -3,18 +3,31 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-const TIMEOUTS: u32 = 3;
-const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+// How much trouble in a row is an outage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    timeouts: u32,
+    failures: u32,
+}
+
+// For whether it answers at all.
+pub(super) const ANSWERS: Limits = Limits { timeouts: 3, failures: 5 };
+// For whether it takes writes: it says so itself.
+pub(super) const WRITES: Limits = Limits { timeouts: 3, failures: 3 };
+
 // Closed while `outage` is absent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Breaker {
+    limits: Limits,
     // In a row.
     timeouts: u32,
     failures: u32,
     outage: Option<Outage>,
+    // When the last outage ended, and its last pause.
+    last: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
@@ -22,7 +35,6 @@ struct Outage {
     since: Instant,
     probe_at: Instant,
     pause: Duration,
-    probing: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +45,10 @@ pub(super) enum Change {
 }
 
 impl Breaker {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, timeouts: 0, failures: 0, outage: None, last: None }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.outage.is_some()
     }
@@ -48,24 +64,24 @@ impl Breaker {
         }
         self.failures += 1;
         self.timeouts = if timeout { self.timeouts + 1 } else { 0 };
-        if self.timeouts < TIMEOUTS && self.failures < FAILURES {
+        if self.timeouts < self.limits.timeouts && self.failures < self.limits.failures {
             return None;
         }
         let now = Instant::now();
-        self.outage = Some(Outage {
-            since: now,
-            probe_at: now + FIRST_PAUSE,
-            pause: FIRST_PAUSE,
-            probing: false,
-        });
+        // One that comes and goes is asked as seldom as one that stays away.
+        let pause = match self.last {
+            Some((ended, pause)) if now.duration_since(ended) < LONGEST_PAUSE => longer(pause),
+            Some(_) | None => FIRST_PAUSE,
+        };
+        self.outage = Some(Outage { since: now, probe_at: now + pause, pause });
         Some(Change::Opened)
     }
 
-    // True once per pause: whoever hears it sends the probe.
+    // True once per pause: whoever hears it sends the probe. One whose outcome is never told costs no more than its pause.
     pub(super) fn may_probe(&mut self, now: Instant) -> bool {
         match &mut self.outage {
-            Some(outage) if !outage.probing && now >= outage.probe_at => {
-                outage.probing = true;
+            Some(outage) if now >= outage.probe_at => {
+                outage.probe_at = now + outage.pause;
                 true
             }
             Some(_) | None => false,
@@ -76,14 +92,18 @@ impl Breaker {
         let outage = self.outage.as_mut()?;
         if ok {
             let after = now.duration_since(outage.since);
-            *self = Self::default();
+            let last = Some((now, outage.pause));
+            *self = Self { last, ..Self::new(self.limits) };
             return Some(Change::Recovered { after });
         }
-        outage.pause = (outage.pause * 2).min(LONGEST_PAUSE);
+        outage.pause = longer(outage.pause);
         outage.probe_at = now + outage.pause;
-        outage.probing = false;
         Some(Change::StillOpen)
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -96,7 +116,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn three_timeouts_in_a_row_open_it() {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(ANSWERS);
         assert_eq!(fails(&mut breaker, true, 2), None);
         breaker.outcome(true, false);
         assert_eq!(fails(&mut breaker, true, 2), None);
@@ -106,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn five_failures_of_any_kind_open_it() {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(ANSWERS);
         assert_eq!(fails(&mut breaker, false, 3), None);
         assert_eq!(fails(&mut breaker, true, 1), None);
         assert_eq!(fails(&mut breaker, false, 1), Some(Change::Opened));
@@ -114,7 +134,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_probe_per_pause_and_pauses_double_to_thirty_seconds() {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(ANSWERS);
         fails(&mut breaker, false, 5);
         let mut pauses = Vec::new();
         for _ in 0..7 {
@@ -130,14 +150,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_good_probe_closes_it_and_the_next_outage_starts_over() {
-        let mut breaker = Breaker::default();
+    async fn a_good_probe_closes_it_and_an_outage_much_later_starts_over() {
+        let mut breaker = Breaker::new(ANSWERS);
         fails(&mut breaker, false, 5);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(breaker.may_probe(Instant::now()));
         let after = Duration::from_secs(1);
         assert_eq!(breaker.probed(true, Instant::now()), Some(Change::Recovered { after }));
         assert!(!breaker.is_open());
+        tokio::time::advance(LONGEST_PAUSE).await;
         assert_eq!(fails(&mut breaker, false, 4), None);
+        assert_eq!(fails(&mut breaker, false, 1), Some(Change::Opened));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(breaker.may_probe(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_and_goes_is_asked_ever_less_often() {
+        let mut breaker = Breaker::new(ANSWERS);
+        let (start, mut outages) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs(600) {
+            // It dies at once when it is used, and is there whenever it is asked.
+            outages += u32::from(fails(&mut breaker, false, 5) == Some(Change::Opened));
+            tokio::time::advance(Duration::from_millis(200)).await;
+            if breaker.may_probe(Instant::now()) {
+                breaker.probed(true, Instant::now());
+            }
+        }
+        assert!((20..30).contains(&outages), "{outages}");
     }
 }

@@ -146,6 +146,11 @@ impl Decoder {
         })
     }
 
+    /// Bytes that came out so far.
+    pub(super) fn written(&self) -> usize {
+        self.out.len()
+    }
+
     /// Bytes of memory held for what comes out.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

@@ -104,6 +104,7 @@ impl Parts {
             log: None,
             store: None,
             discovery,
+            memory: unigate::memory::Memory::default(),
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
