@@ -60,8 +60,11 @@ async fn s1_in_strict_mode_not_even_the_last_one_is_lost() {
     let complete: Vec<_> = entries.filter(|entry| entry.end == End::Complete).collect();
     let has = |entry: &&&Entry| rows.get(entry.id()).map(String::as_str) == Some("complete");
     let missing = complete.len() - complete.iter().filter(has).count();
-    let figure =
-        format!("strict: {} kills, {} answers, {missing} rows missing", cycles.len(), complete.len());
+    let figure = format!(
+        "strict: {} kills, {} answers, {missing} rows missing",
+        cycles.len(),
+        complete.len()
+    );
     note("S1", missing == 0, &figure);
     assert!(missing == 0 && !complete.is_empty(), "{figure}");
 }

@@ -70,7 +70,8 @@ impl Drop for Disk {
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().flatten();
-    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    let named =
+        entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
     named.filter_map(|(name, path)| Some((name, fs::read(path).ok()?))).collect()
 }
 

@@ -85,7 +85,11 @@ async fn s6_whichever_write_fails_no_row_is_acknowledged_and_lost() {
         }
     }
     assert!(failures > 0, "nothing was hit in {runs} runs");
-    note("S6", true, &format!("{runs} runs, {failures} of them hit; no row missing, every file whole"));
+    note(
+        "S6",
+        true,
+        &format!("{runs} runs, {failures} of them hit; no row missing, every file whole"),
+    );
 }
 
 /// One run in which the `nth` such call of the log's writer fails, and the two after it; whether any did.
@@ -94,7 +98,8 @@ async fn broken(call: &str, error: &str, nth: usize) -> bool {
     let mut row = Row::start("S6", Setup::ollama(&up)).await;
     let threads = format!("/proc/{}/task", row.program.pid());
     let writer = std::fs::read_dir(threads).unwrap().flatten().find(|task| {
-        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "sqlite-log")
+        std::fs::read_to_string(task.path().join("comm"))
+            .is_ok_and(|name| name.trim() == "sqlite-log")
     });
     let writer = writer.expect("the writer's thread").file_name().into_string().unwrap();
     let trace = row.program.file("trace.txt");
@@ -154,7 +159,8 @@ async fn s10_what_the_queue_cannot_take_is_counted_to_the_row() {
     assert!(grown < 64 * 1024, "{grown} KiB");
     disk.free();
     says(&row, "unigate_log_failing", 0.0).await;
-    let dropped = sample(&row.metrics().await, "unigate_log_rows_dropped_total{reason=\"queue_full\"}");
+    let dropped =
+        sample(&row.metrics().await, "unigate_log_rows_dropped_total{reason=\"queue_full\"}");
     assert_eq!(row.program.stop().await, Some(3), "some are missing, and it says so");
     disk.take_away();
     let rows = row.program.rows();
@@ -163,7 +169,9 @@ async fn s10_what_the_queue_cannot_take_is_counted_to_the_row() {
     let asked = row.ledger.entries().iter().filter(|entry| entry.path == "/metrics").count();
     let missing = (COUNT - hammered) + (asked - others);
     let good = missing as f64 == dropped && row.program.integrity() == "ok";
-    let figure = format!("{COUNT} rows at a full disk: {hammered} written later, {dropped} dropped and counted, {grown} KiB more");
+    let figure = format!(
+        "{COUNT} rows at a full disk: {hammered} written later, {dropped} dropped and counted, {grown} KiB more"
+    );
     note("S10", good, &figure);
     assert!(good, "{missing} are missing: {figure}");
 }

@@ -37,7 +37,8 @@ async fn s7_a_file_that_another_process_has_locked_delays_no_request_and_loses_n
 }
 
 #[tokio::test]
-async fn s8_a_reader_that_does_not_end_delays_no_row_and_the_log_beside_the_file_is_emptied_after_it() {
+async fn s8_a_reader_that_does_not_end_delays_no_row_and_the_log_beside_the_file_is_emptied_after_it()
+ {
     let up = Chaosd::ollama(&["m"]).await;
     let mut row = Row::start("S8", Setup::ollama(&up)).await;
     assert_eq!(row.ask("/api/chat", &chat("m", 0, true)).await.end, End::Complete);
@@ -64,6 +65,9 @@ async fn s8_a_reader_that_does_not_end_delays_no_row_and_the_log_beside_the_file
     reader.execute_batch("COMMIT").unwrap();
     drop((reader, other));
     crate::rig::until("an empty log beside the file", || size() == 0).await;
-    row.figure(format!("{asked} rows beside an open reader: {} KiB of WAL, emptied after it", grown >> 10));
+    row.figure(format!(
+        "{asked} rows beside an open reader: {} KiB of WAL, emptied after it",
+        grown >> 10
+    ));
     row.check().await;
 }

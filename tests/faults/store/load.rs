@@ -23,8 +23,10 @@ async fn s11_old_rows_go_while_requests_come_and_delay_neither_them_nor_their_ro
     row.program.restart().await;
     let mut busy = asked(&row, 1000).await;
     let left = |db: &Connection| -> i64 {
-        db.query_row("SELECT count(*) FROM request_logs WHERE id LIKE 'old-%'", [], |row| row.get(0))
-            .unwrap()
+        db.query_row("SELECT count(*) FROM request_logs WHERE id LIKE 'old-%'", [], |row| {
+            row.get(0)
+        })
+        .unwrap()
     };
     let db = Connection::open(row.program.db()).unwrap();
     let during = left(&db);

@@ -76,7 +76,10 @@ async fn s3_a_stream_that_outlasts_the_grace_is_told_so_and_its_row_says_why() {
     let rows = row.program.rows();
     for id in &ids {
         let line = row_of(&rows, id);
-        assert_eq!((&line["ending"], &line["error_code"]), (&"failed".into(), &"gateway_stopped".into()));
+        assert_eq!(
+            (&line["ending"], &line["error_code"]),
+            (&"failed".into(), &"gateway_stopped".into())
+        );
     }
     row.figure(format!("grace 1 s, over after {}", ms(took)));
     row.check().await;
