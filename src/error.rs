@@ -135,6 +135,8 @@ pub enum Error {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
     },
+    /// The gateway was told to stop, and this took longer than it waits.
+    Stopped,
     /// Every attempt failed.
     AllFailed {
         /// One line an attempt: target and reason.
@@ -183,7 +185,7 @@ impl Error {
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect { .. } | Self::Overloaded { .. } | Self::NoMemory => {
+            Self::Connect { .. } | Self::Overloaded { .. } | Self::NoMemory | Self::Stopped => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Broken { .. }
@@ -227,6 +229,7 @@ impl Error {
             Self::TotalTimeout { .. } => "total_timeout",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
+            Self::Stopped => "gateway_stopped",
             Self::AllFailed { .. } => "all_attempts_failed",
             Self::Internal(_) => "internal_error",
         }
@@ -249,6 +252,7 @@ impl Error {
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
+            | Self::Stopped
             | Self::AllFailed { .. }
             | Self::Internal(_) => Again::Never,
             Self::Connect { .. }
@@ -293,9 +297,11 @@ impl Error {
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
-                Fault::Gateway
-            }
+            Self::Overloaded { .. }
+            | Self::NoMemory
+            | Self::Loop { .. }
+            | Self::Stopped
+            | Self::Internal(_) => Fault::Gateway,
         }
     }
 
@@ -328,6 +334,7 @@ impl fmt::Display for Error {
                 wait.as_secs() + 1
             ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
+            Self::Stopped => f.write_str("the gateway was stopped before the answer was complete"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
             }

@@ -91,6 +91,9 @@ const MAX_HEADERS: usize = 100;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
+/// How long the last words of a stream may take to go out.
+const TOLD: Duration = Duration::from_millis(500);
+
 /// How long cut connections may take to go; they only have to be dropped.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -197,10 +200,12 @@ impl Late {
         self.all - self.places.available_permits()
     }
 
-    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end.
+    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end. Those that end
+    /// by themselves just now, since they were told to, are let finish that.
     pub async fn cut(self) {
-        drop(self.cutting);
         let all = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(TOLD, self.places.acquire_many(all)).await;
+        drop(self.cutting);
         let _ = tokio::time::timeout(GONE, self.places.acquire_many(all)).await;
     }
 }

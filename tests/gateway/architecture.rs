@@ -12,7 +12,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("intent", &[]),
     ("peer", &[]),
     ("pick", &[]),
-    ("record", &["dialect"]),
+    ("record", &["dialect", "stopping"]),
+    ("stopping", &[]),
     // Languages: `chat` and the dialects are one idea in two places.
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
@@ -25,7 +26,7 @@ const MAY: &[(&str, &[&str])] = &[
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["dialect", "front", "record"]),
+    ("log", &["dialect", "front", "record", "stopping"]),
     ("retry", &["error", "record"]),
     (
         "route",
@@ -33,7 +34,17 @@ const MAY: &[(&str, &[&str])] = &[
     ),
     (
         "upstream",
-        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+        &[
+            "chat",
+            "config",
+            "dialect",
+            "error",
+            "front",
+            "provider",
+            "record",
+            "stopping",
+            "translate",
+        ],
     ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
@@ -80,6 +91,7 @@ const MAY: &[(&str, &[&str])] = &[
             "readiness",
             "retry",
             "route",
+            "stopping",
             "translate",
             "upstream",
         ],
@@ -97,6 +109,7 @@ const MAY: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "readiness",
+            "stopping",
             "upstream",
         ],
     ),

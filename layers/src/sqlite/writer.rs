@@ -219,8 +219,14 @@ impl<R: Row> Writer<R> {
         match self.commit() {
             Ok(done) => self.wrote(done),
             Err(error) => {
-                // After an I/O error the connection may be unusable; a new one costs a millisecond.
-                self.open = None;
+                // After an I/O error the connection may be unusable; a new one costs a millisecond. With a lock or a full
+                // disk it is as good as before, and a new one would need space of its own.
+                let code = sqlite(&*error).and_then(rusqlite::Error::sqlite_error_code);
+                let usable =
+                    [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
+                if !code.is_some_and(|code| usable.contains(&code)) {
+                    self.open = None;
+                }
                 self.failed(&*error);
                 self.keep();
             }
@@ -444,9 +450,13 @@ impl<R: Row> Writer<R> {
             let path = self.path.display();
             tracing::warn!(%path, error = text, "the log cannot be written, keeping rows for later");
         }
+        // What is shown to others names no path.
+        let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
+        let path = self.path.display().to_string();
+        let why = why.replace(&format!("{path}: "), "").replace(&path, "the file");
         let mut state = self.shared.lock();
         let since = state.failing.as_ref().map_or_else(std::time::SystemTime::now, |f| f.since);
-        state.failing = Some(super::Failing { why: text, since });
+        state.failing = Some(super::Failing { why, since });
         drop(state);
         self.shared.ring();
     }
