@@ -4,11 +4,13 @@
 //!   client
 //!     │  log        exactly one row, whatever happens below
 //!     │  name       which dialect, which operation; signs the answer
+//!     │  head       can be read in one way
 //!     │  access     host, origin, key
-//!     │  edge       one meaning, in time, and room for its body
+//!     │  edge       its body comes in time and finds room
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
 //!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not
+//!     │  heartbeat  signs of life while a stream is waited for
 //!     │  cache      by what was asked
 //!     │  rescue     from here up there are only responses
 //!     │  route      where and which model, and why
@@ -40,6 +42,7 @@ pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod front;
+pub mod heartbeat;
 pub mod intent;
 pub mod log;
 pub mod memory;
@@ -64,6 +67,8 @@ pub mod discovery;
 pub mod edge;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "gateway")]
+pub mod health;
 #[cfg(feature = "gateway")]
 pub mod listen;
 #[cfg(feature = "gateway")]

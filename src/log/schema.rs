@@ -116,7 +116,7 @@ INSERT OR REPLACE INTO request_running VALUES (
 
     fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()> {
         let total = match (self.prompt_tokens, self.completion_tokens) {
-            (Some(prompt), Some(completion)) => Some(prompt + completion),
+            (Some(prompt), Some(completion)) => prompt.checked_add(completion),
             _ => None,
         };
         values.add(params![

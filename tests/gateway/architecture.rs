@@ -23,11 +23,14 @@ const MAY: &[(&str, &[&str])] = &[
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
     ("front", &["dialect", "error", "memory", "record"]),
+    ("heartbeat", &["dialect", "error", "front", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
     ("log", &["dialect", "front", "record", "stopping"]),
     ("retry", &["error", "record"]),
+    // What the leaf learns of those it asks, and who stands above it shows.
+    ("health", &["error"]),
     (
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
@@ -40,10 +43,12 @@ const MAY: &[(&str, &[&str])] = &[
             "dialect",
             "error",
             "front",
+            "health",
             "provider",
             "record",
             "stopping",
             "translate",
+            "wire",
         ],
     ),
     // What looks around, and what answers from what was seen.
@@ -56,6 +61,7 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "health",
             "metrics",
             "models",
             "pick",
@@ -82,6 +88,8 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "edge",
             "front",
+            "heartbeat",
+            "health",
             "local",
             "log",
             "memory",
@@ -104,6 +112,7 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "discovery",
             "gateway",
+            "health",
             "listen",
             "log",
             "memory",

@@ -450,12 +450,9 @@ impl<R: Row> Writer<R> {
             let path = self.path.display();
             tracing::warn!(%path, error = text, "the log cannot be written, keeping rows for later");
         }
-        // What is shown to others names no path.
-        let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
-        let path = self.path.display().to_string();
-        let why = why.replace(&format!("{path}: "), "").replace(&path, "the file");
         let mut state = self.shared.lock();
         let since = state.failing.as_ref().map_or_else(std::time::SystemTime::now, |f| f.since);
+        let why = error.downcast_ref().map_or(text, super::SqliteError::without_path);
         state.failing = Some(super::Failing { why, since });
         drop(state);
         self.shared.ring();
