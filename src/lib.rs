@@ -53,6 +53,7 @@ pub mod provider;
 pub mod record;
 pub mod retry;
 pub mod route;
+pub mod stopping;
 pub mod translate;
 pub mod wire;
 

@@ -20,15 +20,9 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     readiness::Readiness,
+    stopping::Stopping,
 };
-use std::{
-    fmt,
-    future::Future,
-    io::IsTerminal,
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
     cache::{AnyStore, Seal},
@@ -128,7 +122,7 @@ async fn to_the_end(
     background.abort();
     if let Drained::Late(late) = drained {
         tracing::warn!(connections = late.connections(), "cut requests that were still running");
-        stopping.store(true, Ordering::Relaxed);
+        stopping.cut();
         late.cut().await;
     }
     let mut incomplete = None;
@@ -173,7 +167,7 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         instance: instance.into(),
         metrics: Metrics::new(),
         readiness: Readiness::new(),
-        stopping: Arc::default(),
+        stopping: Stopping::default(),
     };
     (resources, redis)
 }

@@ -538,4 +538,6 @@ impl Error for SqliteError {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ impl fmt::Display for Error {
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
             Self::Internal(text) => write!(f, "internal error: {text}"),
+            Self::Stopped => f.write_str("the gateway was stopped before the answer was complete"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
             }

@@ -86,12 +86,28 @@ fn log(config: &Config, log: Option<SqliteLog<LogRow>>, metrics: &Metrics, readi
 }
 
 fn rows(log: &SqliteLog<LogRow>, to: &mut Readings) {
-    to.counter("unigate_log_rows_written", "Rows that are in the file", &[], log.written());
+    let state = log.state();
+    to.counter("unigate_log_rows_written", "Rows that are in the file", &[], state.written);
     let help = "Rows that will never be in the file";
-    to.counter("unigate_log_rows_dropped", help, &[], log.dropped());
-    let help = "Rows that wait to be written";
-    to.gauge("unigate_log_rows_waiting", help, &[], log.waiting() as f64);
-    failing(to, log.failing().is_some());
+    for (reason, count) in [
+        ("queue_full", state.overflowed),
+        ("refused", state.rejected),
+        ("given_up", state.abandoned),
+        ("after_end", state.late),
+    ] {
+        to.counter("unigate_log_rows_dropped", help, &[("reason", reason)], count);
+    }
+    let help = "Rows in memory that wait to be written";
+    to.gauge("unigate_log_rows_waiting", help, &[], state.queued as f64);
+    let help = "Bytes of the rows in memory that wait to be written";
+    to.gauge("unigate_log_waiting_bytes", help, &[], state.queued_bytes as f64);
+    let help = "Rows in the spool that wait to be brought into the file";
+    to.gauge("unigate_log_rows_spooled", help, &[], state.spooled as f64);
+    let help = "Bytes of the spool";
+    to.gauge("unigate_log_spool_bytes", help, &[], state.spool_bytes as f64);
+    let help = "Times the file was begun anew, because it was corrupt or gone";
+    to.counter("unigate_log_replaced", help, &[], state.replaced);
+    failing(to, state.failing.is_some());
 }
 
 fn failing(to: &mut Readings, fails: bool) {

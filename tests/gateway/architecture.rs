@@ -12,7 +12,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("intent", &[]),
     ("peer", &[]),
     ("pick", &[]),
-    ("record", &["dialect"]),
+    ("record", &["dialect", "stopping"]),
+    ("stopping", &[]),
     // Languages: `chat` and the dialects are one idea in two places.
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
@@ -26,7 +27,7 @@ const MAY: &[(&str, &[&str])] = &[
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["dialect", "front", "record"]),
+    ("log", &["dialect", "front", "record", "stopping"]),
     ("retry", &["error", "record"]),
     // What the leaf learns of those it asks, and who stands above it shows.
     ("health", &["error"]),
@@ -45,6 +46,7 @@ const MAY: &[(&str, &[&str])] = &[
             "health",
             "provider",
             "record",
+            "stopping",
             "translate",
             "wire",
         ],
@@ -97,6 +99,7 @@ const MAY: &[(&str, &[&str])] = &[
             "readiness",
             "retry",
             "route",
+            "stopping",
             "translate",
             "upstream",
         ],
@@ -115,6 +118,7 @@ const MAY: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "readiness",
+            "stopping",
             "upstream",
         ],
     ),

@@ -111,7 +111,7 @@ impl Parts {
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
-            stopping: Arc::default(),
+            stopping: unigate::stopping::Stopping::default(),
         }
     }
 
