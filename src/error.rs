@@ -357,13 +357,12 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { after, .. } => Some(*after),
+            Self::Overloaded { after, .. } | Self::Open { after, .. } => Some(*after),
             Self::NoMemory => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))
             }
-            Self::Open { after, .. } => Some(*after),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
         }
