@@ -9,12 +9,16 @@ mod answer;
 mod cut;
 mod frame;
 mod heard;
+mod http;
+mod path;
 mod request;
 mod stream;
 
+pub use self::http::http;
 pub use frame::{ndjson, sse};
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
+pub use path::path;
 
 use std::{env, fs, process::ExitCode};
 use unigate::{
@@ -97,7 +101,7 @@ fn reply(usage: bool, base64: bool) -> Reply {
 
 /// The names of all targets.
 pub fn targets() -> Vec<String> {
-    let mut names = vec!["ndjson".to_owned(), "sse".to_owned()];
+    let mut names = ["http", "ndjson", "path", "sse"].map(str::to_owned).to_vec();
     for kind in ["answer", "request", "stream"] {
         names.extend(ROWS.iter().map(|row| format!("{kind}_{}", row.dialect.name())));
     }
@@ -110,7 +114,9 @@ pub fn targets() -> Vec<String> {
 /// Where something does not hold that must, or no target has this name.
 pub fn check(target: &str, data: &[u8]) {
     match target {
+        "http" => return http(data),
         "ndjson" => return ndjson(data),
+        "path" => return path(data),
         "sse" => return sse(data),
         _ => {}
     }

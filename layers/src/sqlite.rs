@@ -498,6 +498,20 @@ impl Default for SqliteOptions {
 
 // === impl SqliteError ===
 
+impl SqliteError {
+    // For those who are shown the state of the log, but not where it is.
+    fn without_path(&self) -> String {
+        match self {
+            Self::Open { source, .. } => match source.sqlite_error() {
+                Some(error) => format!("cannot open the log: {error}"),
+                None => "cannot open the log".into(),
+            },
+            Self::Newer { .. } => "the log was written by a newer version".into(),
+            Self::Thread(_) => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 fn ask(stream: bool) -> Value {
-    json!({ "model": "m", "stream": stream, "max_tokens": 9, "prompt": "x", "input": "x",
+    json!({ "model": "m", "stream": stream, "max_tokens": 9, "temperature": 0, "prompt": "x", "input": "x",
         "messages": [{ "role": "user", "content": "x" }] })
 }
 
@@ -127,7 +127,8 @@ async fn who_waits_for_a_stream_gets_signs_of_life_in_his_dialect_and_then_the_s
         let rest = answer.into_body().collect().await.unwrap().to_bytes();
         let rest = String::from_utf8_lossy(&rest).into_owned();
         assert!(rest.contains("one") && rest.ends_with(end), "{path}: {rest}");
-        // What is kept has no signs in it.
+        // What is kept has no signs in it. What is not, is asked for again.
+        go_on.notify_one();
         let kept = client.post(path, &ask(true)).await;
         if kept.header("x-unigate-cache") == "HIT" {
             assert!(!kept.text().contains("keep-alive") && !kept.text().contains("ping"), "{path}");

@@ -14,6 +14,7 @@ mod sync {
 }
 
 #[path = "door.rs"]
+#[expect(clippy::duplicate_mod, reason = "once with the locks of the model")]
 mod door;
 
 use self::door::{Came, Door, Inside};

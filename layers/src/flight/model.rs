@@ -15,6 +15,7 @@ mod sync {
 }
 
 #[path = "board.rs"]
+#[expect(clippy::duplicate_mod, reason = "once with the locks of the model")]
 mod board;
 
 use self::board::Flights;

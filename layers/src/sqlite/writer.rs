@@ -446,7 +446,8 @@ impl<R: Row> Writer<R> {
         }
         let mut state = self.shared.lock();
         let since = state.failing.as_ref().map_or_else(std::time::SystemTime::now, |f| f.since);
-        state.failing = Some(super::Failing { why: text, since });
+        let why = error.downcast_ref().map_or(text, super::SqliteError::without_path);
+        state.failing = Some(super::Failing { why, since });
         drop(state);
         self.shared.ring();
     }

@@ -106,7 +106,7 @@ async fn every_field_that_may_change_an_ollama_answer_changes_the_key() {
         json!({ "a_field_of_tomorrow": 1 }),
     ];
     let upstream = Upstream::always(&["m", "n"], Script::said("hi")).await;
-    let gateway = Gateway::before(&upstream).await;
+    let gateway = Gateway::start(without_loads(&upstream)).await;
     all_differ(&gateway, "/api/chat", &differences).await;
     assert_eq!(upstream.seen().len(), differences.len() + 1);
 }
@@ -187,10 +187,17 @@ async fn all_differ(gateway: &Gateway, path: &str, differences: &[Value]) {
     assert_eq!(status(&post(&client, path, &ask(path, false)).await), "HIT");
 }
 
+/// Another context is another load; here it is the request alone that counts.
+fn without_loads(upstream: &Upstream) -> unigate::config::Config {
+    let mut config = config(&[("ollama", "ollama", upstream)]);
+    config.upstream.get_mut("ollama").unwrap().warm_up = Some(false);
+    config
+}
+
 #[tokio::test]
 async fn what_is_said_in_headers_to_the_model_matters() {
     let upstream = Upstream::start(&["m"], says("hi")).await;
-    let gateway = Gateway::before(&upstream).await;
+    let gateway = Gateway::start(without_loads(&upstream)).await;
     let path = "/v1/chat/completions";
     for (context, expected) in [("2048", "MISS"), ("2048", "HIT"), ("4096", "MISS")] {
         let client = gateway.client().with("x-unigate-num-ctx", context);
