@@ -175,8 +175,6 @@ pub enum Error {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
     },
-    /// The gateway was told to stop, and this took longer than it waits.
-    Stopped,
     /// Every attempt failed.
     AllFailed {
         /// One line an attempt: target and reason.
@@ -230,7 +228,6 @@ impl Error {
             | Self::Open { .. }
             | Self::Dead { .. }
             | Self::NoMemory
-            | Self::Stopped
             | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
@@ -277,7 +274,6 @@ impl Error {
             Self::TooMuch { .. } => "answer_too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
-            Self::Stopped => "gateway_stopped",
             Self::AllFailed { .. } => "all_attempts_failed",
             Self::Internal(_) => "internal_error",
         }
@@ -300,7 +296,6 @@ impl Error {
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
-            | Self::Stopped
             | Self::AllFailed { .. }
             | Self::Internal(_) => Again::Never,
             Self::Connect { .. }
@@ -353,11 +348,9 @@ impl Error {
             | Self::TotalTimeout { .. }
             | Self::TooMuch { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. }
-            | Self::NoMemory
-            | Self::Loop { .. }
-            | Self::Stopped
-            | Self::Internal(_) => Fault::Gateway,
+            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
+                Fault::Gateway
+            }
         }
     }
 

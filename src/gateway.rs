@@ -22,7 +22,6 @@ use crate::{
     readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
-    stopping::Stopping,
     translate::Known,
     upstream::{Address, BoxError, Upstreams},
 };
@@ -30,7 +29,12 @@ use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Incoming};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
 use unigate_layers::{
     buffer::{BufferLayer, is_json},
@@ -73,8 +77,8 @@ pub struct Resources {
     pub metrics: Metrics,
     /// What `/readyz` tells beside which upstreams answer.
     pub readiness: Readiness,
-    /// When the gateway cuts what still runs: streams are told so, and the log does not blame the clients.
-    pub stopping: Stopping,
+    /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Builds the stack. Connects to nothing.

@@ -53,7 +53,6 @@ pub mod provider;
 pub mod record;
 pub mod retry;
 pub mod route;
-pub mod stopping;
 pub mod translate;
 pub mod wire;
 

@@ -100,9 +100,6 @@ const MAX_HEADERS: usize = 100;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long the last words of a stream may take to go out.
-const TOLD: Duration = Duration::from_millis(500);
-
 /// How long nothing may have failed before connections are said to be accepted again; more than the longest pause.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -240,12 +237,10 @@ impl Late {
         self.all - self.places.available_permits()
     }
 
-    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end. Those that end
-    /// by themselves just now, since they were told to, are let finish that.
+    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end.
     pub async fn cut(self) {
-        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(TOLD, self.places.acquire_many(all)).await;
         drop(self.cutting);
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(GONE, self.places.acquire_many(all)).await;
     }
 }

@@ -4,7 +4,7 @@
 //! the log must still say what had been decided; so the outermost layer pins this to the request. Every field has
 //! one writer.
 
-use crate::{dialect::Usage, stopping::Stopping};
+use crate::dialect::Usage;
 use http::Extensions;
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -40,8 +40,6 @@ pub struct Facts {
     pub usage: OnceLock<Usage>,
     /// Why the answer is not a success although its status may say so: code and message. Writer: whoever saw it first.
     pub fault: OnceLock<(&'static str, String)>,
-    /// When what still runs is cut. Writer: log.
-    pub stopping: OnceLock<Stopping>,
     /// Set when the log wants the text of the request. Writer: log.
     pub keep_prompt: OnceLock<()>,
     /// The start of the request body, if it is wanted. Writer: front.
@@ -115,7 +113,6 @@ impl Record {
             first_byte_ms: OnceLock::new(),
             usage: OnceLock::new(),
             fault: OnceLock::new(),
-            stopping: OnceLock::new(),
             keep_prompt: OnceLock::new(),
             prompt: OnceLock::new(),
             progress: Mutex::default(),

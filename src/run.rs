@@ -20,9 +20,15 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     readiness::Readiness,
-    stopping::Stopping,
 };
-use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io::IsTerminal,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
     cache::{AnyStore, Seal},
@@ -122,7 +128,7 @@ async fn to_the_end(
     background.abort();
     if let Drained::Late(late) = drained {
         tracing::warn!(connections = late.connections(), "cut requests that were still running");
-        stopping.cut();
+        stopping.store(true, Ordering::Relaxed);
         late.cut().await;
     }
     let mut incomplete = None;
@@ -167,7 +173,7 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         instance: instance.into(),
         metrics: Metrics::new(),
         readiness: Readiness::new(),
-        stopping: Stopping::default(),
+        stopping: Arc::default(),
     };
     (resources, redis)
 }

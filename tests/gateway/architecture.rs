@@ -12,8 +12,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("intent", &[]),
     ("peer", &[]),
     ("pick", &[]),
-    ("record", &["dialect", "stopping"]),
-    ("stopping", &[]),
+    ("record", &["dialect"]),
     // Languages: `chat` and the dialects are one idea in two places.
     ("chat", &["dialect"]),
     ("dialect", &["chat", "error", "wire"]),
@@ -27,7 +26,7 @@ const MAY: &[(&str, &[&str])] = &[
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["dialect", "front", "record", "stopping"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
     // What the leaf learns of those it asks, and who stands above it shows.
     ("health", &["error"]),
@@ -46,7 +45,6 @@ const MAY: &[(&str, &[&str])] = &[
             "health",
             "provider",
             "record",
-            "stopping",
             "translate",
             "wire",
         ],
@@ -99,7 +97,6 @@ const MAY: &[(&str, &[&str])] = &[
             "readiness",
             "retry",
             "route",
-            "stopping",
             "translate",
             "upstream",
         ],
@@ -118,7 +115,6 @@ const MAY: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "readiness",
-            "stopping",
             "upstream",
         ],
     ),

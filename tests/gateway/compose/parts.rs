@@ -111,7 +111,7 @@ impl Parts {
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
-            stopping: unigate::stopping::Stopping::default(),
+            stopping: Arc::default(),
         }
     }
 
