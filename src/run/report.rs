@@ -5,6 +5,7 @@ use crate::{
     gateway::Resources,
     health::Health,
     log::LogRow,
+    memory::Memory,
     metrics::{Metrics, Readings},
     readiness::{Part, Readiness},
 };
@@ -42,7 +43,32 @@ pub(super) fn all(
     log(config, resources.log.clone(), metrics, readiness);
     cache(config, redis, metrics, readiness);
     upstreams(resources.health.clone(), metrics);
+    memory(resources.memory.clone(), metrics, readiness);
     reloads.report(metrics, readiness);
+}
+
+/// Bytes of a body that is not let in while memory is short, whatever else is held.
+const LARGE: usize = 1 << 20;
+
+fn memory(memory: Memory, metrics: &Metrics, readiness: &Readiness) {
+    let asked = memory.clone();
+    readiness.part("memory", move || match asked.is_short_for(LARGE) {
+        true => Part::Failing("short of memory; requests with large bodies are refused".into()),
+        false => Part::Ok,
+    });
+    metrics.read("memory", move |to| {
+        let help = "Bytes of request bodies that are held";
+        to.gauge("unigate_buffered_bytes", help, &[], memory.taken() as f64);
+        let help = "Bytes of request bodies that may be held";
+        to.gauge("unigate_buffered_limit_bytes", help, &[], memory.limit() as f64);
+        let help = "Whether requests are refused because the process is near its limit of memory";
+        to.gauge(
+            "unigate_memory_short",
+            help,
+            &[],
+            f64::from(u8::from(memory.is_short_for(LARGE))),
+        );
+    });
 }
 
 fn upstreams(health: Health, metrics: &Metrics) {
@@ -86,12 +112,29 @@ fn log(config: &Config, log: Option<SqliteLog<LogRow>>, metrics: &Metrics, readi
 }
 
 fn rows(log: &SqliteLog<LogRow>, to: &mut Readings) {
-    to.counter("unigate_log_rows_written", "Rows that are in the file", &[], log.written());
+    let state = log.state();
+    to.counter("unigate_log_rows_written", "Rows that are in the file", &[], state.written);
     let help = "Rows that will never be in the file";
-    to.counter("unigate_log_rows_dropped", help, &[], log.dropped());
-    let help = "Rows that wait to be written";
-    to.gauge("unigate_log_rows_waiting", help, &[], log.waiting() as f64);
-    failing(to, log.failing().is_some());
+    for (why, count) in [
+        ("overflowed", state.overflowed),
+        ("late", state.late),
+        ("rejected", state.rejected),
+        ("abandoned", state.abandoned),
+    ] {
+        to.counter("unigate_log_rows_dropped", help, &[("why", why)], count);
+    }
+    let help = "How often the file was begun anew, because it was corrupt or gone";
+    to.counter("unigate_log_replaced", help, &[], state.replaced);
+    for (name, help, value) in [
+        ("unigate_log_rows_waiting", "Rows that wait to be written", state.queued),
+        ("unigate_log_waiting_bytes", "Their bytes", state.queued_bytes),
+        ("unigate_log_rows_spooled", "Rows that wait beside the file", state.spooled),
+        ("unigate_log_spool_bytes", "Their bytes", state.spool_bytes),
+        ("unigate_log_rows_running", "Rows of requests that have not ended", state.running),
+    ] {
+        to.gauge(name, help, &[], value as f64);
+    }
+    failing(to, state.failing.is_some());
 }
 
 fn failing(to: &mut Readings, fails: bool) {
