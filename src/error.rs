@@ -182,6 +182,8 @@ pub enum Error {
         /// The error of the last one, which gives the status.
         last: Box<Self>,
     },
+    /// The gateway is being stopped, and waits for nobody any longer.
+    Stopped,
     /// A defect of ours.
     Internal(String),
 }
@@ -228,7 +230,8 @@ impl Error {
             | Self::Open { .. }
             | Self::Dead { .. }
             | Self::NoMemory
-            | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Overloaded { .. }
+            | Self::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
@@ -275,6 +278,7 @@ impl Error {
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
             Self::AllFailed { .. } => "all_attempts_failed",
+            Self::Stopped => "gateway_stopped",
             Self::Internal(_) => "internal_error",
         }
     }
@@ -297,6 +301,7 @@ impl Error {
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
             | Self::AllFailed { .. }
+            | Self::Stopped
             | Self::Internal(_) => Again::Never,
             Self::Connect { .. }
             | Self::Broken { .. }
@@ -348,16 +353,18 @@ impl Error {
             | Self::TotalTimeout { .. }
             | Self::TooMuch { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
-            Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
-                Fault::Gateway
-            }
+            Self::Overloaded { .. }
+            | Self::NoMemory
+            | Self::Loop { .. }
+            | Self::Stopped
+            | Self::Internal(_) => Fault::Gateway,
         }
     }
 
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::NoMemory | Self::Stopped => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))

@@ -130,6 +130,7 @@ const MAY: &[(&str, &[&str])] = &[
             "front",
             "gateway",
             "log",
+            "metrics",
             "provider",
             "route",
             "run",

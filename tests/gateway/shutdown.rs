@@ -79,8 +79,11 @@ async fn an_unstreamed_answer_that_is_under_way_is_finished_too() {
 }
 
 #[tokio::test]
-async fn a_stream_that_outlasts_the_drain_is_cut_and_its_row_says_so() {
-    for path in ["/api/chat", "/v1/chat/completions"] {
+async fn a_stream_that_outlasts_the_drain_is_told_so_and_its_row_says_it() {
+    for (path, words, terminal) in [
+        ("/api/chat", "{\"error\":\"the gateway is being stopped", "\"done\":true"),
+        ("/v1/chat/completions", "gateway_stopped", "[DONE]"),
+    ] {
         let upstream = Upstream::always(&["m"], Script::chat(&["one"]).then(1, Step::Hang)).await;
         let mut config = config(&[("ollama", "ollama", &upstream)]);
         config.server.drain_s = 1;
@@ -89,13 +92,60 @@ async fn a_stream_that_outlasts_the_drain_is_cut_and_its_row_says_so() {
         next(&mut answer).await.unwrap();
         let rows = timeout(SOON, gateway.stop()).await.expect("it does not wait for ever");
         let seen = (rows.len(), &rows[0]["ending"], &rows[0]["status_code"]);
-        assert_eq!(seen, (1, &json!("cancelled"), &json!(200)), "{path}");
+        assert_eq!(seen, (1, &json!("failed"), &json!(200)), "{path}");
         assert_eq!(rows[0]["error_code"], "gateway_stopped", "it was not the client");
         upstream.cut_off(1).await;
-        // The client sees that it was cut: no end of the body, no terminal.
-        let end = answer_end(&mut answer).await;
-        assert!(end.is_err(), "{path}: {end:?}");
+        let mut rest = Vec::new();
+        while let Some(data) = next(&mut answer).await {
+            rest.extend(data);
+        }
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(rest.contains(words) && !rest.contains(terminal), "{path}: {rest}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_has_no_head_when_the_drain_is_over_is_refused_in_words() {
+    let mut script = Script::said("late");
+    script.steps.insert(0, Step::Hang);
+    let upstream = Upstream::always(&["m"], script).await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.server.drain_s = 1;
+    let mut gateway = Gateway::start(config).await;
+    let client = gateway.client();
+    let mut body = ask();
+    body["stream"] = false.into();
+    let asking = tokio::spawn(async move { client.post("/v1/chat/completions", &body).await });
+    while upstream.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    gateway.begin_stop();
+    let answer = asking.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+    assert_eq!(answer.json()["error"]["code"], "gateway_stopped", "{}", answer.text());
+    let rows = timeout(SOON, gateway.stop()).await.unwrap();
+    assert_eq!((&rows[0]["ending"], &rows[0]["status_code"]), (&json!("failed"), &json!(503)));
+}
+
+#[tokio::test]
+async fn it_says_that_it_stops_before_it_lets_nobody_in_any_more() {
+    let (upstream, _) = slow().await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.server.drain_delay_s = 1;
+    let mut gateway = Gateway::start(config).await;
+    let client = gateway.client();
+    assert_eq!(client.get("/readyz").await.status, 200);
+    gateway.begin_stop();
+    let ready = loop {
+        // Always a connection of its own, as a load balancer's.
+        let ready = gateway.client().get("/readyz").await;
+        if ready.status != 200 {
+            break ready;
+        }
+    };
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (503, &json!("stopping")));
+    assert_eq!(gateway.client().get("/livez").await.status, 200, "it lives all the same");
+    timeout(SOON, gateway.stopped()).await.expect("then it stops");
 }
 
 #[tokio::test]
@@ -125,13 +175,4 @@ async fn a_connection_in_the_middle_of_a_head_is_cut_after_the_drain() {
     assert_eq!(gateway.client().get("/health").await.status, 200);
     gateway.begin_stop();
     timeout(SOON, gateway.stopped()).await.expect("half a head is nobody's request");
-}
-
-/// Reads to the end, which may be none.
-async fn answer_end(answer: &mut http::Response<hyper::body::Incoming>) -> hyper::Result<()> {
-    use http_body_util::BodyExt;
-    while let Some(frame) = answer.body_mut().frame().await {
-        frame?;
-    }
-    Ok(())
 }
