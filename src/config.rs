@@ -102,6 +102,9 @@ pub struct Server {
     pub first_byte_s: u64,
     /// Seconds that running requests get to finish when the gateway stops. Default 30.
     pub drain_s: u64,
+    /// Seconds between saying so at `/readyz` and taking no more connections, for whoever sends requests here to notice.
+    /// Default 0.
+    pub drain_delay_s: u64,
     /// Seconds without a word after which a client that waits for a stream gets a sign of life, and again each time. From
     /// the first one on, the status is 200 and a failure is told inside the stream. Default 0: none.
     pub heartbeat_s: f64,
@@ -357,6 +360,7 @@ impl Default for Server {
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,
+            drain_delay_s: 0,
             heartbeat_s: 0.0,
         }
     }

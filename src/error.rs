@@ -175,8 +175,6 @@ pub enum Error {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
     },
-    /// The gateway was told to stop, and this took longer than it waits.
-    Stopped,
     /// Every attempt failed.
     AllFailed {
         /// One line an attempt: target and reason.
@@ -184,6 +182,8 @@ pub enum Error {
         /// The error of the last one, which gives the status.
         last: Box<Self>,
     },
+    /// The gateway is being stopped, and waits for nobody any longer.
+    Stopped,
     /// A defect of ours.
     Internal(String),
 }
@@ -230,8 +230,8 @@ impl Error {
             | Self::Open { .. }
             | Self::Dead { .. }
             | Self::NoMemory
-            | Self::Stopped
-            | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Overloaded { .. }
+            | Self::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
@@ -277,8 +277,8 @@ impl Error {
             Self::TooMuch { .. } => "answer_too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
-            Self::Stopped => "gateway_stopped",
             Self::AllFailed { .. } => "all_attempts_failed",
+            Self::Stopped => "gateway_stopped",
             Self::Internal(_) => "internal_error",
         }
     }
@@ -300,8 +300,8 @@ impl Error {
             | Self::UnsupportedEncoding(_)
             | Self::MethodNotAllowed(_)
             | Self::Loop { .. }
-            | Self::Stopped
             | Self::AllFailed { .. }
+            | Self::Stopped
             | Self::Internal(_) => Again::Never,
             Self::Connect { .. }
             | Self::Broken { .. }
@@ -364,7 +364,7 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::NoMemory | Self::Stopped => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
                 Some(Duration::from_secs(5))

@@ -7,6 +7,7 @@
 mod answer;
 mod ask;
 pub(crate) mod decode;
+mod farewell;
 mod name;
 pub mod path;
 
@@ -15,6 +16,7 @@ pub use self::{
     answer::Answered,
     ask::{AskLayer, Asking},
     decode::{DecodeLayer, Decoding, Encoded},
+    farewell::{Farewell, farewell},
     name::{NameLayer, Naming},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     dialect::Operation,
     discovery::Discovery,
     edge::{EdgeLayer, HeadLayer, Patience},
-    front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
+    front::{self, AskLayer, DecodeLayer, Errors, Front, NameLayer},
     health::Health,
     heartbeat::Beats,
     local::LocalLayer,
@@ -22,7 +22,6 @@ use crate::{
     readiness::Readiness,
     retry::Worth,
     route::{Addresses, Router},
-    stopping::Stopping,
     translate::Known,
     upstream::{Address, BoxError, Upstreams},
 };
@@ -30,11 +29,17 @@ use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Incoming};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
 use unigate_layers::{
     buffer::{BufferLayer, is_json},
     cache::{AnyStore, CacheLayer},
+    catch::{CatchLayer, Stop},
     heartbeat::HeartbeatLayer,
     log::LogLayer,
     rescue::RescueLayer,
@@ -73,8 +78,10 @@ pub struct Resources {
     pub metrics: Metrics,
     /// What `/readyz` tells beside which upstreams answer.
     pub readiness: Readiness,
-    /// When the gateway cuts what still runs: streams are told so, and the log does not blame the clients.
-    pub stopping: Stopping,
+    /// Ends what still waits, each request in the words of its dialect.
+    pub stop: Stop,
+    /// Set when the gateway cuts what still runs, so that the log does not blame the clients.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Builds the stack. Connects to nothing.
@@ -112,6 +119,17 @@ where
         .prompts(config.log.prompts)
         .stopping(resources.stopping.clone());
 
+    let crowded = upstreams.clone();
+    resources.metrics.read("admission", move |to| {
+        for (upstream, inside, waiting) in crowded.crowds() {
+            let labels = [("upstream", upstream)];
+            let help = "Requests that an upstream is answering";
+            to.gauge("unigate_upstream_in_flight", help, &labels, inside as f64);
+            let help = "Requests that wait for a place at an upstream";
+            to.gauge("unigate_upstream_queued", help, &labels, waiting as f64);
+        }
+    });
+
     let stack = ServiceBuilder::new()
         // The seam: above it there is one body type, whoever answered.
         .map_response(|response: Response<_>| response.map(BodyExt::boxed_unsync))
@@ -119,6 +137,8 @@ where
         .layer(LogLayer::new(rows))
         // Which dialect, which operation, from method and path alone; signs every answer on its way up.
         .layer(NameLayer)
+        // A panic below ends one request; at the end of the drain, what still waits is told so.
+        .layer(CatchLayer::new(front::farewell, resources.stop.clone()))
         // A head with two meanings is no request.
         .layer(HeadLayer)
         // Host, origin, key: refused before a byte of the body is read.

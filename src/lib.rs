@@ -4,6 +4,7 @@
 //!   client
 //!     │  log        exactly one row, whatever happens below
 //!     │  name       which dialect, which operation; signs the answer
+//!     │  catch      a panic ends one request, a stop what still waits
 //!     │  head       can be read in one way
 //!     │  access     host, origin, key
 //!     │  edge       its body comes in time and finds room
@@ -53,7 +54,6 @@ pub mod provider;
 pub mod record;
 pub mod retry;
 pub mod route;
-pub mod stopping;
 pub mod translate;
 pub mod wire;
 

@@ -38,7 +38,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
 };
 use tower_service::Service;
 
@@ -92,6 +92,8 @@ pub struct Late {
 struct Entry<S> {
     service: TowerToHyperService<S>,
     odd: Arc<Oddities>,
+    /// Told of each request.
+    asked: Arc<Notify>,
 }
 
 /// The most headers a request may have: what clients and proxies add is a few dozen.
@@ -100,11 +102,11 @@ const MAX_HEADERS: usize = 100;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long the last words of a stream may take to go out.
-const TOLD: Duration = Duration::from_millis(500);
-
 /// How long nothing may have failed before connections are said to be accepted again; more than the longest pause.
 const QUIET: Duration = Duration::from_secs(2);
+
+/// How long a connection that has not asked for anything may still do so when the gateway stops.
+const LATE: Duration = Duration::from_millis(250);
 
 /// How long cut connections may take to go; they only have to be dropped.
 const GONE: Duration = Duration::from_secs(1);
@@ -162,20 +164,37 @@ where
         let (server, service, watcher) = (server.clone(), service.clone(), graceful.watcher());
         let (mut closed, mut cut) = (closed.clone(), cut.clone());
         tokio::spawn(async move {
-            let _place = place;
-            // Who has not said a byte when the gateway stops is not waited for.
+            // The drain lasts as long as there is one of these.
+            let _held = (place, watcher);
+            // Who has not said a byte when the gateway stops is not waited for, but for a moment: what it asks may be on
+            // its way.
             let speaks = tokio::select! {
                 speaks = speaks(&stream, limits.first_byte) => speaks,
-                _ = closed.changed() => false,
+                _ = closed.changed() => speaks(&stream, LATE).await,
             };
             if !speaks {
                 return;
             }
             let (stream, watch) = Tcp::new(stream);
             let (io, entry) = entry(stream, Peered::new(service, peer.ip()), limits);
+            let asked = entry.asked.clone();
             let connection = server.serve_connection(io, entry).into_owned();
             let served = async {
-                if let Err(error) = watcher.watch(connection).await {
+                let mut connection = std::pin::pin!(connection);
+                // Told to end before its first request, it would end without an answer to it.
+                let last = async {
+                    let _ = closed.changed().await;
+                    let _ = tokio::time::timeout(LATE, asked.notified()).await;
+                };
+                let ended = tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => ended,
+                    () = last => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended with an error");
                 }
                 watch.linger().await;
@@ -229,7 +248,8 @@ where
 fn entry<IO, S>(io: IO, service: S, limits: Limits) -> (TokioIo<Guard<IO>>, Entry<S>) {
     let odd = Arc::new(Oddities::default());
     let guard = Guard::new(io, odd.clone(), limits.first_byte, limits.write);
-    (TokioIo::new(guard), Entry { service: TowerToHyperService::new(service), odd })
+    let (service, asked) = (TowerToHyperService::new(service), Arc::default());
+    (TokioIo::new(guard), Entry { service, odd, asked })
 }
 
 // === impl Late ===
@@ -240,12 +260,16 @@ impl Late {
         self.all - self.places.available_permits()
     }
 
-    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end. Those that end
-    /// by themselves just now, since they were told to, are let finish that.
-    pub async fn cut(self) {
+    /// Waits until they have gone by themselves, at most this long.
+    pub async fn rest(&self, patience: Duration) {
         let all = u32::try_from(self.all).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(TOLD, self.places.acquire_many(all)).await;
+        let _ = tokio::time::timeout(patience, self.places.acquire_many(all)).await;
+    }
+
+    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end.
+    pub async fn cut(self) {
         drop(self.cutting);
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(GONE, self.places.acquire_many(all)).await;
     }
 }
@@ -261,6 +285,7 @@ where
     type Future = Drawing<<TowerToHyperService<S> as HyperService<Request<Incoming>>>::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.asked.notify_one();
         let coded = request.headers().contains_key(TRANSFER_ENCODING);
         if let Some(ambiguous) = self.odd.of(coded) {
             request.extensions_mut().insert(ambiguous);

@@ -6,8 +6,8 @@
 //! | ending | means |
 //! | --- | --- |
 //! | `complete` | the answer reached its dialect's terminal |
-//! | `failed` | refused, or broke off and told so; `error_code` says why |
-//! | `cancelled` | cut without a word: by the client (`client_closed`), or by a gateway that stopped before it had answered (`gateway_stopped`) |
+//! | `failed` | refused, or broke off; `error_code` says why |
+//! | `cancelled` | cut: by the client (`client_closed`) or by a gateway that was told to stop (`gateway_stopped`) |
 //! | `lost` | the gateway itself ended while this was under way (`gateway_crashed`); nobody saw the end |
 //!
 //! What the upstream did not count stays null.
@@ -22,10 +22,16 @@ pub use self::begun::Begun;
 #[cfg(feature = "gateway")]
 pub use self::file::FileLog;
 
-use crate::{front::Front, record::Record, stopping::Stopping};
+use crate::{front::Front, record::Record};
 use bytes::{Bytes, BytesMut};
 use http::{Request, header::USER_AGENT, response};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use unigate_layers::{
     body::Ending,
     log::{Exchange, Hold, Recorder},
@@ -129,7 +135,7 @@ pub type Told = Box<dyn FnOnce(bool) + Send>;
 pub struct Rows<S> {
     sink: S,
     prompts: bool,
-    stopping: Stopping,
+    stopping: Arc<AtomicBool>,
 }
 
 /// One exchange on its way to becoming a row.
@@ -138,7 +144,7 @@ pub struct RowExchange<S: Sink> {
     begun: Arc<Begun>,
     ticket: Option<u64>,
     told: Option<Told>,
-    stopping: Stopping,
+    stopping: Arc<AtomicBool>,
     status: Option<u16>,
     cache: Option<&'static str>,
     first_byte_ms: Option<u64>,
@@ -151,12 +157,12 @@ pub struct RowExchange<S: Sink> {
 impl<S: Sink> Rows<S> {
     /// Rows for this sink, without any text of prompts or answers.
     pub fn new(sink: S) -> Self {
-        Self { sink, prompts: false, stopping: Stopping::default() }
+        Self { sink, prompts: false, stopping: Arc::default() }
     }
 
-    /// From this moment on, what is cut is cut by the gateway and not by its client. Default: never.
+    /// Once this is set, an exchange that is dropped was cut by the gateway and not by its client. Default: never.
     #[must_use]
-    pub fn stopping(mut self, stopping: Stopping) -> Self {
+    pub fn stopping(mut self, stopping: Arc<AtomicBool>) -> Self {
         self.stopping = stopping;
         self
     }
@@ -177,7 +183,6 @@ where
 
     fn begin(&self, request: &mut Request<B>) -> RowExchange<S> {
         let record = Record::of(request.extensions_mut());
-        let _ = record.stopping.set(self.stopping.clone());
         if self.prompts {
             let _ = record.keep_prompt.set(());
         }
@@ -270,7 +275,7 @@ impl<S: Sink> Exchange for RowExchange<S> {
             Ending::Complete => "complete",
         };
         if row.ending == "cancelled" {
-            let ours = self.stopping.is_cut();
+            let ours = self.stopping.load(Ordering::Relaxed);
             row.error_code = Some(if ours { "gateway_stopped" } else { "client_closed" });
         }
         row.prompt = record.prompt.get().cloned();

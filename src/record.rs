@@ -4,14 +4,14 @@
 //! the log must still say what had been decided; so the outermost layer pins this to the request. Every field has
 //! one writer.
 
-use crate::{dialect::Usage, stopping::Stopping};
+use crate::dialect::Usage;
 use http::Extensions;
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use unigate_layers::notes::{Attempt, Target};
-use uuid::Uuid;
+use uuid::{ContextV7, Timestamp, Uuid};
 
 /// One exchange's facts, shared by reference; cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,8 +40,6 @@ pub struct Facts {
     pub usage: OnceLock<Usage>,
     /// Why the answer is not a success although its status may say so: code and message. Writer: whoever saw it first.
     pub fault: OnceLock<(&'static str, String)>,
-    /// When what still runs is cut. Writer: log.
-    pub stopping: OnceLock<Stopping>,
     /// Set when the log wants the text of the request. Writer: log.
     pub keep_prompt: OnceLock<()>,
     /// The start of the request body, if it is wanted. Writer: front.
@@ -98,16 +96,20 @@ impl Record {
         if let Some(record) = extensions.get::<Self>() {
             return record.clone();
         }
-        let record = Self::new();
+        let record = Self::at(SystemTime::now());
         extensions.insert(record.clone());
         record
     }
 
-    fn new() -> Self {
+    /// An empty record of an exchange that begins now, which is this time by the clock on the wall. Ids are in the order in
+    /// which records were made, also when that clock is set back; before 1970 it is 1970.
+    pub fn at(time: SystemTime) -> Self {
+        let wall = since_1970(time);
+        let stamp = Timestamp::from_unix(&IDS, wall.as_secs(), wall.subsec_nanos());
         Self(Arc::new(Facts {
-            id: Uuid::now_v7().to_string().into(),
+            id: Uuid::new_v7(stamp).to_string().into(),
             started: Instant::now(),
-            started_ms: now_ms(),
+            started_ms: millis(wall),
             key_id: OnceLock::new(),
             asked: OnceLock::new(),
             streamed: OnceLock::new(),
@@ -115,7 +117,6 @@ impl Record {
             first_byte_ms: OnceLock::new(),
             usage: OnceLock::new(),
             fault: OnceLock::new(),
-            stopping: OnceLock::new(),
             keep_prompt: OnceLock::new(),
             prompt: OnceLock::new(),
             progress: Mutex::default(),
@@ -228,7 +229,18 @@ fn different(a: Option<&Target>, b: Option<&Target>) -> bool {
     }
 }
 
+/// What ids have in common, so that each is greater than the one before.
+static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 /// Milliseconds since 1970; 0 on a clock set before it.
 pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64)
+    millis(since_1970(SystemTime::now()))
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,14 +1,17 @@
 //! The running program: opens the stores, binds, serves, reloads, drains.
 
 mod banner;
+mod inherit;
 mod reload;
 mod report;
+mod signals;
 
-pub use self::banner::Banner;
+pub use self::{banner::Banner, inherit::inherited};
 
 use self::{
     reload::{Reload, Swap},
     report::Reloads,
+    signals::Signals,
 };
 use crate::{
     config::{self, Config, Loaded},
@@ -20,12 +23,20 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     readiness::Readiness,
-    stopping::Stopping,
 };
-use std::{fmt, future::Future, io::IsTerminal, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    io::IsTerminal,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 use unigate_layers::{
     cache::{AnyStore, Seal},
+    catch::Stop,
     memory::MemoryStore,
     redis::{RedisOptions, RedisStore},
     sqlite::{SqliteLog, SqliteOptions, SqliteState},
@@ -45,19 +56,39 @@ pub enum StartError {
     },
 }
 
+/// How long requests may take to be told that they are not waited for any longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long the log may take to write its last rows.
 const LOG_DRAIN: Duration = Duration::from_secs(5);
 
-/// Runs the gateway until `SIGTERM` or `SIGINT`, then drains; a second signal is quick.
+/// Runs the gateway until `SIGTERM` or `SIGINT`, then drains; a second signal is quick. Counts in `metrics`.
+///
+/// Listens on `listener`, or where the configuration says if that is `None`.
 ///
 /// Returns what of the log is not in its file, if anything is not.
 ///
 /// # Errors
 /// [`StartError`] when it could not start. Afterwards nothing is an error: what breaks is told and lived with.
-pub async fn run(loaded: Loaded) -> Result<Option<String>, StartError> {
-    let listen = loaded.config.server.listen.clone();
-    let listener =
-        TcpListener::bind(&listen).await.map_err(|source| StartError::Bind { listen, source })?;
+pub async fn run(
+    loaded: Loaded,
+    listener: Option<std::net::TcpListener>,
+    metrics: Metrics,
+) -> Result<Option<String>, StartError> {
+    let (loaded, listener) = match listener {
+        Some(listener) => {
+            let loaded = inherit::at(&listener, loaded)?;
+            (loaded, TcpListener::from_std(listener))
+        }
+        None => {
+            let listener = TcpListener::bind(&loaded.config.server.listen).await;
+            (loaded, listener)
+        }
+    };
+    let listener = listener.map_err(|source| {
+        let listen = loaded.config.server.listen.clone();
+        StartError::Bind { listen, source }
+    })?;
     let (stop, stopped) = watch::channel(0_u8);
     // Heard from here on: whoever reads that we listen may stop us at once.
     let mut signals = Signals::new();
@@ -73,7 +104,7 @@ pub async fn run(loaded: Loaded) -> Result<Option<String>, StartError> {
             let _ = stopped.wait_for(|seen| *seen >= count).await;
         }
     };
-    to_the_end(listener, loaded, signalled(1), signalled(2)).await
+    to_the_end(listener, loaded, metrics, signalled(1), signalled(2)).await
 }
 
 /// Serves on a listener of the caller's until `shutdown`; `hurry` cuts the draining short.
@@ -86,18 +117,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    to_the_end(listener, loaded, shutdown, hurry).await.map(drop)
+    to_the_end(listener, loaded, Metrics::new(), shutdown, hurry).await.map(drop)
 }
 
 async fn to_the_end(
     listener: TcpListener,
     loaded: Loaded,
+    metrics: Metrics,
     shutdown: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> Result<Option<String>, StartError> {
     let config = &loaded.config;
     let addr = listener.local_addr().ok();
-    let (resources, redis) = open_all(config);
+    let (resources, redis) = open_all(config, metrics);
     let reloads = Reloads::default();
     report::all(config, &resources, redis, &reloads);
     let gateway = gateway::build(config, &resources).map_err(StartError::Config)?;
@@ -113,16 +145,40 @@ async fn to_the_end(
     let reload = Reload::new(loaded.clone(), resources.clone(), swap.clone(), reloads);
     greet(&loaded, addr, &resources);
     let background = tokio::spawn(reload.run());
+    // Of use twice: while people are still let in, and while what runs is waited for.
+    let (tell, told) = watch::channel(false);
+    let hurried = || {
+        let mut told = told.clone();
+        async move { drop(told.wait_for(|told| *told).await) }
+    };
+    let delay = Duration::from_secs(config.server.drain_delay_s);
     let readiness = resources.readiness.clone();
-    let shutdown = async move {
+    let closing = async {
         shutdown.await;
         readiness.stop();
+        if !delay.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = hurried() => {}
+            }
+        }
     };
-    let drained = listen::serve(listener, swap, limits, shutdown, hurry).await;
+    let hurrying = async {
+        hurry.await;
+        tell.send_replace(true);
+        std::future::pending::<Infallible>().await
+    };
+    let drained = tokio::select! {
+        drained = listen::serve(listener, swap, limits, closing, hurried()) => drained,
+        never = hurrying => match never {},
+    };
     background.abort();
     if let Drained::Late(late) = drained {
-        tracing::warn!(connections = late.connections(), "cut requests that were still running");
-        stopping.cut();
+        tracing::warn!(connections = late.connections(), "ending requests that were still running");
+        stopping.store(true, Ordering::Relaxed);
+        // Each is told in its own dialect; then it is cut, should it not have gone.
+        resources.stop.stop();
+        late.rest(LAST_WORDS).await;
         late.cut().await;
     }
     let mut incomplete = None;
@@ -151,10 +207,10 @@ fn missing(lost: usize, state: &SqliteState) -> Option<String> {
 
 /// Opens what a configuration names. What cannot be opened is told and done without.
 pub fn open(config: &Config) -> Resources {
-    open_all(config).0
+    open_all(config, Metrics::new()).0
 }
 
-fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
+fn open_all(config: &Config, metrics: Metrics) -> (Resources, Option<RedisStore>) {
     let instance = format!("unigate-{}", uuid::Uuid::new_v4().simple());
     let (store, redis) = open_store(config);
     let resources = Resources {
@@ -165,9 +221,10 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         health: Health::default(),
         budget: gateway::budget(),
         instance: instance.into(),
-        metrics: Metrics::new(),
+        metrics,
         readiness: Readiness::new(),
-        stopping: Stopping::default(),
+        stop: Stop::new(),
+        stopping: Arc::default(),
     };
     (resources, redis)
 }
@@ -246,41 +303,6 @@ fn greet(loaded: &Loaded, addr: Option<SocketAddr>, resources: &Resources) {
             %addr, version = env!("CARGO_PKG_VERSION"), config = file,
             log = log.map(|path| path.display().to_string()), "listening"
         );
-    }
-}
-
-/// The signals that mean stop: `SIGTERM` and `SIGINT`.
-struct Signals {
-    #[cfg(unix)]
-    heard: Option<[tokio::signal::unix::Signal; 2]>,
-}
-
-impl Signals {
-    fn new() -> Self {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let heard = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-            let [Ok(term), Ok(int)] = heard else { return Self { heard: None } };
-            Self { heard: Some([term, int]) }
-        }
-        #[cfg(not(unix))]
-        Self {}
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        match &mut self.heard {
-            Some([term, int]) => {
-                tokio::select! {
-                    _ = term.recv() => {}
-                    _ = int.recv() => {}
-                }
-            }
-            None => std::future::pending().await,
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
     }
 }
 

@@ -169,6 +169,14 @@ where
         })
     }
 
+    /// How many requests are at each upstream, and how many wait for a place there, by its name.
+    pub fn crowds(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.known.values().map(|upstream| {
+            let (inside, waiting) = upstream.admission.gate().count();
+            (&*upstream.name, inside, waiting)
+        })
+    }
+
     /// Translates with what is known of each model, by the names of its upstream and its own. Default: nothing is.
     #[must_use]
     pub fn knowing(

@@ -12,6 +12,7 @@
 //! | `cache` | answers from a store; fills it while the answer passes | [`cache`] |
 //! | `memory` | a store in this process | [`memory`] |
 //! | `redis` | a store in Redis that fails open | [`redis`] |
+//! | `catch` | panics, and being stopped, become the end of one exchange | [`catch`] |
 //! | `route` | decides where a request goes | [`route`] |
 //! | `rewrite` | applies that decision: address, and the bytes of one JSON field | [`rewrite`] |
 //! | `breaker` | stops asking who fails, and asks now and then whether that is over | [`breaker`] |
@@ -82,6 +83,8 @@ pub mod breaker;
 pub mod buffer;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "catch")]
+pub mod catch;
 #[cfg(feature = "flight")]
 pub mod flight;
 #[cfg(feature = "heartbeat")]

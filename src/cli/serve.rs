@@ -3,18 +3,27 @@
 use super::{Failure, messages};
 use crate::{
     config::Loaded,
+    metrics::Metrics,
     run::{self, StartError},
 };
 use tokio::runtime::{Builder, Runtime};
 
 pub(super) fn run(loaded: Loaded) -> Result<(), Failure> {
-    messages::start(&loaded.config.log)?;
+    let failure = |error: StartError| match error {
+        StartError::Config(_) => Failure::Usage(error.to_string()),
+        StartError::Bind { .. } => Failure::Failed(error.to_string()),
+    };
+    // Before there is a second thread.
+    let listener = run::inherited().map_err(failure)?;
+    let messages = messages::start(&loaded.config.log)?;
+    let metrics = Metrics::new();
+    messages.report(&metrics);
     let runtime = runtime()?;
-    match runtime.block_on(run::run(loaded)) {
-        Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(Failure::Incomplete),
-        Err(error @ StartError::Config(_)) => Err(Failure::Usage(error.to_string())),
-        Err(error @ StartError::Bind { .. }) => Err(Failure::Failed(error.to_string())),
+    let ended = runtime.block_on(run::run(loaded, listener, metrics));
+    messages.finish();
+    match ended.map_err(failure)? {
+        None => Ok(()),
+        Some(_) => Err(Failure::Incomplete),
     }
 }
 

@@ -136,6 +136,14 @@ impl Framing {
             Self::Events => "text/event-stream",
         }
     }
+
+    /// What stands between two events.
+    pub fn separator(self) -> &'static [u8] {
+        match self {
+            Self::Lines => b"\n",
+            Self::Events => b"\n\n",
+        }
+    }
 }
 
 /// Tokens as the upstream counted them. `None` where it did not say.

@@ -14,8 +14,10 @@ impl fmt::Display for Error {
             | Self::UnsupportedEncoding(text)
             | Self::MethodNotAllowed(text)
             | Self::Unsupported(text) => f.write_str(text),
+            Self::Stopped => f.write_str(
+                "the gateway is being stopped and could not wait for the end of the answer; send the request again",
+            ),
             Self::Internal(text) => write!(f, "internal error: {text}"),
-            Self::Stopped => f.write_str("the gateway was stopped before the answer was complete"),
             Self::Untranslatable { what, to, why } => {
                 write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
             }

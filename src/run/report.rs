@@ -5,6 +5,7 @@ use crate::{
     gateway::Resources,
     health::Health,
     log::LogRow,
+    memory::Memory,
     metrics::{Metrics, Readings},
     readiness::{Part, Readiness},
 };
@@ -42,7 +43,32 @@ pub(super) fn all(
     log(config, resources.log.clone(), metrics, readiness);
     cache(config, redis, metrics, readiness);
     upstreams(resources.health.clone(), metrics);
+    memory(resources.memory.clone(), metrics, readiness);
     reloads.report(metrics, readiness);
+}
+
+/// Bytes of a body that is not let in while memory is short, whatever else is held.
+const LARGE: usize = 1 << 20;
+
+fn memory(memory: Memory, metrics: &Metrics, readiness: &Readiness) {
+    let asked = memory.clone();
+    readiness.part("memory", move || match asked.is_short_for(LARGE) {
+        true => Part::Failing("short of memory; requests with large bodies are refused".into()),
+        false => Part::Ok,
+    });
+    metrics.read("memory", move |to| {
+        let help = "Bytes of request bodies that are held";
+        to.gauge("unigate_buffered_bytes", help, &[], memory.taken() as f64);
+        let help = "Bytes of request bodies that may be held";
+        to.gauge("unigate_buffered_limit_bytes", help, &[], memory.limit() as f64);
+        let help = "Whether requests are refused because the process is near its limit of memory";
+        to.gauge(
+            "unigate_memory_short",
+            help,
+            &[],
+            f64::from(u8::from(memory.is_short_for(LARGE))),
+        );
+    });
 }
 
 fn upstreams(health: Health, metrics: &Metrics) {
@@ -91,22 +117,27 @@ fn rows(log: &SqliteLog<LogRow>, to: &mut Readings) {
     let help = "Rows that will never be in the file";
     for (reason, count) in [
         ("queue_full", state.overflowed),
+        ("after_end", state.late),
         ("refused", state.rejected),
         ("given_up", state.abandoned),
-        ("after_end", state.late),
     ] {
         to.counter("unigate_log_rows_dropped", help, &[("reason", reason)], count);
     }
-    let help = "Rows in memory that wait to be written";
-    to.gauge("unigate_log_rows_waiting", help, &[], state.queued as f64);
-    let help = "Bytes of the rows in memory that wait to be written";
-    to.gauge("unigate_log_waiting_bytes", help, &[], state.queued_bytes as f64);
-    let help = "Rows in the spool that wait to be brought into the file";
-    to.gauge("unigate_log_rows_spooled", help, &[], state.spooled as f64);
-    let help = "Bytes of the spool";
-    to.gauge("unigate_log_spool_bytes", help, &[], state.spool_bytes as f64);
-    let help = "Times the file was begun anew, because it was corrupt or gone";
+    let help = "How often the file was begun anew, because it was corrupt or gone";
     to.counter("unigate_log_replaced", help, &[], state.replaced);
+    for (name, help, value) in [
+        ("unigate_log_rows_waiting", "Rows that wait to be written", state.queued),
+        (
+            "unigate_log_waiting_bytes",
+            "Bytes of the rows that wait to be written",
+            state.queued_bytes,
+        ),
+        ("unigate_log_rows_spooled", "Rows that wait beside the file", state.spooled),
+        ("unigate_log_spool_bytes", "Bytes of the spool", state.spool_bytes),
+        ("unigate_log_rows_running", "Rows of requests that have not ended", state.running),
+    ] {
+        to.gauge(name, help, &[], value as f64);
+    }
     failing(to, state.failing.is_some());
 }
 
@@ -153,14 +184,14 @@ pub(super) fn cache(
 fn commands(redis: &RedisStore, to: &mut Readings) {
     let health = redis.health();
     let help = "Redis commands that came to nothing";
-    for (why, count) in [
+    for (reason, count) in [
         ("timeout", health.timeouts),
         ("failure", health.failures),
         ("skipped", health.skipped),
         ("dropped", health.dropped),
         ("garbage", health.garbage),
     ] {
-        to.counter("unigate_redis_misfortunes", help, &[("why", why)], count);
+        to.counter("unigate_redis_misfortunes", help, &[("reason", reason)], count);
     }
     let help = "Whether Redis is known to be away, so that nothing is sent to it";
     to.gauge("unigate_redis_open", help, &[], f64::from(u8::from(health.failing)));

@@ -108,8 +108,7 @@ impl AnswerBody {
 
     /// Gives up after `idle` without a frame, and at `total` after `started`.
     pub(super) fn timed(mut self, idle: Duration, total: Duration, started: Instant) -> Self {
-        let stopping = self.record.as_ref().and_then(|record| record.stopping.get());
-        self.timer = Some(Timer::new(idle, total, started).stopping(stopping));
+        self.timer = Some(Timer::new(idle, total, started));
         self
     }
 

@@ -1,6 +1,6 @@
 //! How long an answer may be silent, and how long it may take.
 
-use crate::{error::Error, stopping::Stopping};
+use crate::error::Error;
 use std::{
     future::Future,
     pin::Pin,
@@ -17,7 +17,6 @@ pub(super) struct Timer {
     started: Instant,
     last: Instant,
     sleep: Pin<Box<Sleep>>,
-    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 // === impl Timer ===
@@ -28,13 +27,7 @@ impl Timer {
         let last = Instant::now();
         let first = idle.min(total.saturating_sub(started.elapsed()));
         let sleep = Box::pin(tokio::time::sleep(first));
-        Self { idle, total, started, last, sleep, stop: None }
-    }
-
-    /// Gives up when the gateway does, too.
-    pub(super) fn stopping(mut self, stopping: Option<&Stopping>) -> Self {
-        self.stop = stopping.map(|stopping| Box::pin(stopping.wait()) as _);
-        self
+        Self { idle, total, started, last, sleep }
     }
 
     /// A frame came.
@@ -44,10 +37,6 @@ impl Timer {
 
     /// The time-out that has passed, if one has; else the timer is armed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, upstream: &Arc<str>) -> Option<Error> {
-        if self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(cx).is_ready()) {
-            self.stop = None;
-            return Some(Error::Stopped);
-        }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let silent = self.last.elapsed();
             let lasted = self.started.elapsed();

@@ -63,6 +63,12 @@ async fn the_counters_are_the_rows_added_up() {
     assert!(text.contains("unigate_log_rows_written_total"), "{text}");
     assert!(text.contains("unigate_config_generation 1.0"), "{text}");
     assert!(text.contains("process_resident_memory_bytes "), "{text}");
+    let page = include_str!("../../docs/operation.md");
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/operation.md");
+    }
 }
 
 #[tokio::test]
@@ -83,10 +89,12 @@ async fn a_request_is_in_flight_until_its_answer_has_ended() {
     let text = client.get("/metrics").await.text();
     // The request that asks is one itself.
     assert_eq!(sum(&text, "unigate_in_flight_requests"), 2.0, "{text}");
+    assert_eq!(sum(&text, "unigate_upstream_in_flight"), 1.0, "{text}");
     go.notify_one();
     while next(&mut answer).await.is_some() {}
     let text = client.get("/metrics").await.text();
     assert_eq!(sum(&text, "unigate_in_flight_requests"), 1.0, "{text}");
+    assert_eq!(sum(&text, "unigate_upstream_in_flight"), 0.0, "{text}");
     assert!(text.contains("operation=\"chat\",upstream=\"ollama\",ending=\"complete\""), "{text}");
     let ready = client.get("/readyz").await;
     assert_eq!((ready.status.as_u16(), &ready.json()["log"]["state"]), (200, &json!("off")));

@@ -79,8 +79,11 @@ async fn an_unstreamed_answer_that_is_under_way_is_finished_too() {
 }
 
 #[tokio::test]
-async fn a_stream_that_outlasts_the_drain_is_told_so_and_its_row_says_so() {
-    for path in ["/api/chat", "/v1/chat/completions"] {
+async fn a_stream_that_outlasts_the_drain_is_told_so_and_its_row_says_it() {
+    for (path, words, terminal) in [
+        ("/api/chat", "{\"error\":\"the gateway is being stopped", "\"done\":true"),
+        ("/v1/chat/completions", "gateway_stopped", "[DONE]"),
+    ] {
         let upstream = Upstream::always(&["m"], Script::chat(&["one"]).then(1, Step::Hang)).await;
         let mut config = config(&[("ollama", "ollama", &upstream)]);
         config.server.drain_s = 1;
@@ -92,15 +95,57 @@ async fn a_stream_that_outlasts_the_drain_is_told_so_and_its_row_says_so() {
         assert_eq!(seen, (1, &json!("failed"), &json!(200)), "{path}");
         assert_eq!(rows[0]["error_code"], "gateway_stopped", "it was not the client");
         upstream.cut_off(1).await;
-        // The client is told in its own dialect, and sees no terminal.
         let mut rest = Vec::new();
         while let Some(data) = next(&mut answer).await {
             rest.extend(data);
         }
         let rest = String::from_utf8(rest).unwrap();
-        assert!(rest.contains("the gateway was stopped"), "{path}: {rest}");
-        assert!(!rest.contains("[DONE]") && !rest.contains("\"done\":true"), "{path}: {rest}");
+        assert!(rest.contains(words) && !rest.contains(terminal), "{path}: {rest}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_has_no_head_when_the_drain_is_over_is_refused_in_words() {
+    let mut script = Script::said("late");
+    script.steps.insert(0, Step::Hang);
+    let upstream = Upstream::always(&["m"], script).await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.server.drain_s = 1;
+    let mut gateway = Gateway::start(config).await;
+    let client = gateway.client();
+    let mut body = ask();
+    body["stream"] = false.into();
+    let asking = tokio::spawn(async move { client.post("/v1/chat/completions", &body).await });
+    while upstream.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    gateway.begin_stop();
+    let answer = asking.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+    assert_eq!(answer.json()["error"]["code"], "gateway_stopped", "{}", answer.text());
+    let rows = timeout(SOON, gateway.stop()).await.unwrap();
+    assert_eq!((&rows[0]["ending"], &rows[0]["status_code"]), (&json!("failed"), &json!(503)));
+}
+
+#[tokio::test]
+async fn it_says_that_it_stops_before_it_lets_nobody_in_any_more() {
+    let (upstream, _) = slow().await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.server.drain_delay_s = 1;
+    let mut gateway = Gateway::start(config).await;
+    let client = gateway.client();
+    assert_eq!(client.get("/readyz").await.status, 200);
+    gateway.begin_stop();
+    let ready = loop {
+        // Always a connection of its own, as a load balancer's.
+        let ready = gateway.client().get("/readyz").await;
+        if ready.status != 200 {
+            break ready;
+        }
+    };
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (503, &json!("stopping")));
+    assert_eq!(gateway.client().get("/livez").await.status, 200, "it lives all the same");
+    timeout(SOON, gateway.stopped()).await.expect("then it stops");
 }
 
 #[tokio::test]

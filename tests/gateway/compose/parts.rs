@@ -33,8 +33,8 @@ use unigate::{
     upstream::{BoxError, Upstreams},
 };
 use unigate_layers::{
-    buffer::BufferLayer, cache::CacheLayer, log::LogLayer, memory::MemoryStore, notes::Target,
-    rescue::RescueLayer, retry::Fallback, rewrite::RewriteLayer, route::RouteLayer,
+    buffer::BufferLayer, cache::CacheLayer, catch::Stop, log::LogLayer, memory::MemoryStore,
+    notes::Target, rescue::RescueLayer, retry::Fallback, rewrite::RewriteLayer, route::RouteLayer,
 };
 
 /// The body of a request that came over the web.
@@ -111,7 +111,8 @@ impl Parts {
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
-            stopping: unigate::stopping::Stopping::default(),
+            stop: Stop::new(),
+            stopping: Arc::default(),
         }
     }
 

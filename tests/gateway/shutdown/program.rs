@@ -40,15 +40,23 @@ impl Program {
 
     /// The same, with these variables in its environment.
     pub(crate) async fn start_in(config: &str, env: &[(&str, &str)]) -> Self {
+        let mut all = vec![("UNIGATE_LISTEN", "127.0.0.1:0")];
+        all.extend_from_slice(env);
+        Self::start_listening(config, &all).await
+    }
+
+    /// The same, listening where the configuration says.
+    pub(super) async fn start_listening(config: &str, env: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let mut child = command(&home, "127.0.0.1:0").envs(env.iter().copied()).spawn().unwrap();
+        let mut child = command(&home).envs(env.iter().copied()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap()).lines();
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut program = Self { addr, home, child, said };
         let line = program.says("listening").await;
         let addr = line.split("addr=").nth(1).unwrap().split(' ').next().unwrap();
-        program.addr = addr.parse().unwrap();
+        let addr: SocketAddr = addr.parse().unwrap();
+        program.addr = SocketAddr::from(([127, 0, 0, 1], addr.port()));
         program
     }
 
@@ -83,10 +91,10 @@ impl Program {
     }
 }
 
-fn command(home: &TempDir, listen: &str) -> Command {
+fn command(home: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unigate"));
     let path = home.path();
-    command.current_dir(path).env_clear().env("HOME", path).env("UNIGATE_LISTEN", listen);
+    command.current_dir(path).env_clear().env("HOME", path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -138,7 +146,7 @@ async fn a_term_lets_a_stream_finish_and_a_second_one_is_quick() {
             assert!(String::from_utf8(rest).unwrap().contains("\"done\":true"));
         } else {
             program.signal("TERM").await;
-            program.says("cut requests").await;
+            program.says("ending requests").await;
         }
         assert_eq!(program.ended().await.code(), Some(0), "patient: {patient}");
     }
@@ -149,7 +157,10 @@ async fn an_address_in_use_ends_it_with_status_1_and_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let home = tempfile::tempdir().unwrap();
-    let output = timeout(LIMIT, command(&home, &addr).output()).await.unwrap().unwrap();
+    let output = timeout(LIMIT, command(&home).env("UNIGATE_LISTEN", &addr).output())
+        .await
+        .unwrap()
+        .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("{addr} is in use")) && said.contains("--listen"), "{said}");
@@ -165,7 +176,10 @@ async fn a_configuration_that_cannot_be_used_ends_it_with_status_64() {
     ] {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let output = timeout(LIMIT, command(&home, "127.0.0.1:0").output()).await.unwrap().unwrap();
+        let output = timeout(LIMIT, command(&home).env("UNIGATE_LISTEN", "127.0.0.1:0").output())
+            .await
+            .unwrap()
+            .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64), "{config}: {said}");
         assert!(said.contains(expected), "{config}: {said}");

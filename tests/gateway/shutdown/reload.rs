@@ -85,3 +85,33 @@ async fn a_hangup_right_after_the_start_does_not_end_it() {
     program.says("configuration unchanged").await;
     assert_eq!(program.client().post("/api/chat", &ask()).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_replaced_by_what_lets_everybody_in() {
+    let upstream = Upstream::always(&["m"], Script::chat(&["hi"])).await;
+    let config = format!("{}[server]\nkeys = [\"env:KEY\"]\n", before(&upstream));
+    let mut program = Program::start_in(&config, &[("KEY", "sesame")]).await;
+    // It was found by looking around, so without it the defaults would do.
+    std::fs::remove_file(program.home.path().join("config.toml")).unwrap();
+    program.signal("HUP").await;
+    let said = program.says("not reloaded, the old one stays").await;
+    assert!(said.contains("the file is no longer"), "{said}");
+    assert_eq!(program.client().get("/v1/models").await.status, 401);
+    let known = program.client().with("x-api-key", "sesame");
+    assert_eq!(known.get("/v1/models").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_listener_that_others_reach_does_not_lose_its_keys_with_its_address() {
+    let upstream = Upstream::always(&["m"], Script::chat(&["hi"])).await;
+    let keys = "keys = [\"env:KEY\"]";
+    let config = format!("[server]\nlisten = \"0.0.0.0:0\"\n{keys}\n{}", before(&upstream));
+    let mut program = Program::start_listening(&config, &[("KEY", "sesame")]).await;
+    // Right for a loopback listener; but this one stays where it is until the next start.
+    let changed = config.replace(keys, "").replace("0.0.0.0:0", "127.0.0.1:0");
+    std::fs::write(program.home.path().join("config.toml"), changed).unwrap();
+    program.signal("HUP").await;
+    let said = program.says("not reloaded, the old one stays").await;
+    assert!(said.contains("after a restart"), "{said}");
+    assert_eq!(program.client().get("/v1/models").await.status, 401);
+}
