@@ -219,8 +219,14 @@ impl<R: Row> Writer<R> {
         match self.commit() {
             Ok(done) => self.wrote(done),
             Err(error) => {
-                // After an I/O error the connection may be unusable; a new one costs a millisecond.
-                self.open = None;
+                // After an I/O error the connection may be unusable; a new one costs a millisecond. With a lock or a full
+                // disk it is as good as before, and a new one would need space of its own.
+                let code = sqlite(&*error).and_then(rusqlite::Error::sqlite_error_code);
+                let usable =
+                    [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
+                if !code.is_some_and(|code| usable.contains(&code)) {
+                    self.open = None;
+                }
                 self.failed(&*error);
                 self.keep();
             }
