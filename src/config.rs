@@ -80,6 +80,9 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Bytes of an unstreamed answer that must be translated; a larger one is an error. Default 67108864 (64 MiB).
     pub max_answer_bytes: usize,
+    /// Bytes of an answer that passes or is translated while it comes, as the upstream sends it; a longer one is ended with an
+    /// error. Default 1073741824 (1 GiB).
+    pub max_stream_bytes: usize,
     /// Mebibytes that request bodies held whole may take together; a request whose body finds no room is answered with
     /// 503. 0 to 1048576. Default when absent: a quarter of the memory that the system allows, at least 256.
     pub max_buffered_mb: Option<u64>,
@@ -99,6 +102,9 @@ pub struct Server {
     pub first_byte_s: u64,
     /// Seconds that running requests get to finish when the gateway stops. Default 30.
     pub drain_s: u64,
+    /// Seconds without a word after which a client that waits for a stream gets a sign of life, and again each time. From
+    /// the first one on, the status is 200 and a failure is told inside the stream. Default 0: none.
+    pub heartbeat_s: f64,
 }
 
 /// Someone the gateway calls: a provider with an address, a credential and its own timeouts.
@@ -119,11 +125,32 @@ pub struct Upstream {
     pub models: Vec<String>,
     /// Whether the client's own credential travels to it, in place of `key`. Default no.
     pub forward_client_key: bool,
-    /// Requests in flight at a time; the next one goes to the fallback or is refused. Default 0: no limit.
+    /// Requests to models in flight at a time, each until its answer is gone; more wait. Default 0: no limit.
     pub max_in_flight: usize,
-    /// Seconds to connect. Default when absent: the provider's.
+    /// The same for one model. Default 0: no limit.
+    pub max_in_flight_per_model: usize,
+    /// Requests that wait for a place at a time; the next one goes to the fallback or is refused. 0: none waits.
+    /// Default when absent: 64.
+    pub max_queued: Option<usize>,
+    /// Seconds one of them waits, above 0, before it goes to the fallback or is refused; longer while its model is
+    /// being loaded. Default when absent: 60.
+    pub queue_s: Option<f64>,
+    /// Seconds a request waits, above 0, for those to a model that cannot be in memory beside its own, before it goes
+    /// before the later ones of them. Default when absent: 30.
+    pub swap_wait_s: Option<f64>,
+    /// Whether models are loaded by requests of the gateway's own, which no client that leaves breaks off; only for an
+    /// Ollama. Default when absent: yes.
+    pub warm_up: Option<bool>,
+    /// Seconds such a load may take, above 0. Default when absent: 600.
+    pub load_s: Option<f64>,
+    /// When it is left alone after failures: as `local` (when nobody answers there, and only while nobody does),
+    /// as `cloud` (after five failures in a row, for 5 to 60 s), or never, `off`. Default when absent: `local` for what
+    /// runs on this machine or in its network, `cloud` for the rest.
+    pub breaker: Option<String>,
+    /// Seconds to connect. Default when absent: the provider's; 2 at most for what is near.
     pub connect_s: Option<f64>,
-    /// Seconds from the request to the first meaningful event. Default when absent: the provider's.
+    /// Seconds from the request to the first meaningful event. Default when absent: the provider's; as long as the
+    /// whole answer for a local Ollama, which is asked every 2 s whether it is alive instead.
     pub first_byte_s: Option<f64>,
     /// Seconds between two frames of an answer. Default when absent: the provider's.
     pub idle_s: Option<f64>,
@@ -250,6 +277,9 @@ pub struct Log {
     pub max_mb: u64,
     /// Whether prompts and answers are kept too. Default no.
     pub prompts: bool,
+    /// Whether the last piece of each answer waits, at most 2 s, until its row is where a crash of the gateway cannot
+    /// reach it. Costs about 5 ms per answer. Default no: a crash may lose rows of the last 25 ms.
+    pub strict: bool,
     /// What the program says on stderr: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
     /// `info,unigate=debug`. Default `info`.
     pub level: String,
@@ -318,6 +348,7 @@ impl Default for Server {
             max_connections: 1024,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
             max_buffered_mb: None,
             body_idle_s: 10,
             body_s: 60,
@@ -326,6 +357,7 @@ impl Default for Server {
             head_s: 10,
             first_byte_s: 10,
             drain_s: 30,
+            heartbeat_s: 0.0,
         }
     }
 }
@@ -433,6 +465,7 @@ impl Default for Log {
             days: 30,
             max_mb: 1024,
             prompts: false,
+            strict: false,
             level: "info".to_owned(),
             format: "text".to_owned(),
         }

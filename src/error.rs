@@ -3,8 +3,10 @@
 //! A message says what happened, why, and what to do, in one sentence. It never holds a prompt or a
 //! credential. Who renders it for a client is the client's dialect.
 
+mod text;
+
 use http::StatusCode;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What can go wrong between a client's request and an upstream's answer.
 #[derive(Clone, Debug)]
@@ -69,6 +71,29 @@ pub enum Error {
         /// The address, and the reason as the system gave it.
         why: String,
     },
+    /// No connection to the upstream within the time for it: another try would take as long.
+    ConnectTimeout {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// The address, and how long was waited.
+        why: String,
+    },
+    /// The upstream has failed so often that it is left alone for a while.
+    Open {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// How long, from now.
+        after: Duration,
+        /// The last failure, in a sentence.
+        last: Arc<str>,
+    },
+    /// The upstream took the request and then stopped to answer anything.
+    Dead {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// The connection broke, or what came was not HTTP.
     Broken {
         /// The upstream's name in the configuration.
@@ -123,12 +148,27 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-    /// The upstream has as many requests in flight as it may.
+    /// The answer is longer than it may be.
+    TooMuch {
+        /// The upstream's name in the configuration.
+        upstream: Arc<str>,
+        /// The limit, in bytes.
+        limit: usize,
+        /// The key of the configuration that sets it.
+        setting: &'static str,
+    },
+    /// The upstream has as many requests in flight as it may, and as many wait, or this one has waited long enough.
     Overloaded {
         /// The upstream's name in the configuration.
         upstream: Arc<str>,
-        /// The limit that was reached.
+        /// The requests in flight that it may have; 0: it was not that limit.
         limit: usize,
+        /// How many wait.
+        queued: usize,
+        /// How long this one has waited; zero: there was no room to wait.
+        waited: Duration,
+        /// When there is likely to be a place, judged by how long answers took so far.
+        after: Duration,
     },
     /// The upstream is this gateway.
     Loop {
@@ -183,13 +223,17 @@ impl Error {
             Self::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect { .. } | Self::Overloaded { .. } | Self::NoMemory => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
+            | Self::NoMemory
+            | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::NotUnderstood { .. }
-            | Self::NoCall { .. } => StatusCode::BAD_GATEWAY,
+            | Self::NoCall { .. }
+            | Self::TooMuch { .. } => StatusCode::BAD_GATEWAY,
             Self::Reported { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::FirstByteTimeout { .. } | Self::Idle { .. } | Self::TotalTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -216,7 +260,9 @@ impl Error {
             Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unsupported(_) => "unsupported",
-            Self::Connect { .. } => "upstream_unavailable",
+            Self::Connect { .. } | Self::ConnectTimeout { .. } => "upstream_unavailable",
+            Self::Open { .. } => "upstream_left_alone",
+            Self::Dead { .. } => "upstream_dead",
             Self::Broken { .. } => "upstream_broken",
             Self::Incomplete { .. } => "upstream_incomplete",
             Self::Reported { .. } => "upstream_error",
@@ -225,6 +271,7 @@ impl Error {
             Self::FirstByteTimeout { .. } => "first_byte_timeout",
             Self::Idle { .. } => "idle_timeout",
             Self::TotalTimeout { .. } => "total_timeout",
+            Self::TooMuch { .. } => "answer_too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Loop { .. } => "loop_detected",
             Self::AllFailed { .. } => "all_attempts_failed",
@@ -259,9 +306,13 @@ impl Error {
             Self::Untranslatable { .. }
             | Self::Unsupported(_)
             | Self::NotUnderstood { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::Overloaded { .. } => Again::NextTarget,
         }
     }
@@ -284,6 +335,9 @@ impl Error {
             | Self::MethodNotAllowed(_)
             | Self::Unsupported(_) => Fault::Client,
             Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Open { .. }
+            | Self::Dead { .. }
             | Self::Broken { .. }
             | Self::Incomplete { .. }
             | Self::Reported { .. }
@@ -292,6 +346,7 @@ impl Error {
             | Self::FirstByteTimeout { .. }
             | Self::Idle { .. }
             | Self::TotalTimeout { .. }
+            | Self::TooMuch { .. }
             | Self::AllFailed { .. } => Fault::Upstream,
             Self::Overloaded { .. } | Self::NoMemory | Self::Loop { .. } | Self::Internal(_) => {
                 Fault::Gateway
@@ -302,94 +357,25 @@ impl Error {
     /// When the client may come again; `None` where that is not worth saying.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::Overloaded { after, .. } => Some(*after),
+            Self::NoMemory => Some(Duration::from_secs(1)),
             Self::Throttled { wait } => Some(*wait + Duration::from_secs(1)),
-            Self::Connect { .. } => Some(Duration::from_secs(5)),
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Dead { .. } => {
+                Some(Duration::from_secs(5))
+            }
+            Self::Open { after, .. } => Some(*after),
             Self::AllFailed { last, .. } => last.retry_after(),
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether a client that tries again by itself would only multiply what was tried here already.
+    ///
+    /// Not where there is a time at which it may come again: that is what it is told then.
+    pub fn is_spent(&self) -> bool {
         match self {
-            Self::BadRequest(text)
-            | Self::Unauthorized(text)
-            | Self::Forbidden(text)
-            | Self::ModelNotFound(text)
-            | Self::NotFound(text)
-            | Self::UnsupportedEncoding(text)
-            | Self::MethodNotAllowed(text)
-            | Self::Unsupported(text) => f.write_str(text),
-            Self::Throttled { wait } => write!(
-                f,
-                "too many wrong keys came from this address; the next one is looked at in {} s",
-                wait.as_secs() + 1
-            ),
-            Self::Internal(text) => write!(f, "internal error: {text}"),
-            Self::Untranslatable { what, to, why } => {
-                write!(f, "cannot send {what:?} to a model that speaks {to}: {why}")
-            }
-            Self::TooLarge { limit } => write!(
-                f,
-                "the request body is larger than {limit} bytes, the most that can be translated; \
-                 raise server.max_body_bytes"
-            ),
-            Self::DecodedTooLarge { limit } => write!(
-                f,
-                "the request body is larger than {limit} bytes once it is decompressed, the most that is \
-                 read; send less or raise server.max_body_bytes"
-            ),
-            Self::BodyTimeout { waited } => write!(
-                f,
-                "the request body did not come within {} s; send it faster, or raise server.body_idle_s \
-                 or server.body_s",
-                waited.as_secs_f32()
-            ),
-            Self::UriTooLong { limit } => {
-                write!(f, "the request's path and query are longer than {limit} bytes")
-            }
-            Self::NoMemory => f.write_str(
-                "no memory is free for another request body; try again in a moment, or raise \
-                 server.max_buffered_mb",
-            ),
-            Self::Connect { upstream, why } => write!(f, "cannot reach {upstream} {why}"),
-            Self::Broken { upstream, why } => {
-                write!(f, "the connection to {upstream} broke: {why}")
-            }
-            Self::Incomplete { upstream } => {
-                write!(f, "{upstream} ended its answer before it was complete")
-            }
-            Self::Reported { message, .. } => f.write_str(message),
-            Self::NotUnderstood { upstream, why } => {
-                write!(f, "{upstream} did not answer in its own dialect: {why}")
-            }
-            Self::NoCall { upstream, why } => write!(f, "{upstream}: {why}"),
-            Self::FirstByteTimeout { upstream, waited } => write!(
-                f,
-                "no answer from {upstream} within {} s; the model may still be loading. \
-                 Raise upstream.{upstream}.first_byte_s or load the model first",
-                waited.as_secs_f32()
-            ),
-            Self::Idle { upstream, waited } => {
-                write!(f, "nothing came from {upstream} for {} s", waited.as_secs_f32())
-            }
-            Self::TotalTimeout { upstream, waited } => write!(
-                f,
-                "the answer of {upstream} took longer than {} s (upstream.{upstream}.total_s)",
-                waited.as_secs_f32()
-            ),
-            Self::Overloaded { upstream, limit } => {
-                write!(f, "{limit} requests are in flight to {upstream}, and that is the limit")
-            }
-            Self::Loop { upstream } => write!(
-                f,
-                "upstream {upstream:?} points back to this gateway; set upstream.{upstream}.url"
-            ),
-            Self::AllFailed { attempts, .. } => {
-                write!(f, "all {} attempts failed: {}", attempts.len(), attempts.join("; "))
-            }
+            Self::AllFailed { .. } | Self::Loop { .. } => true,
+            _ => self.fault() == Fault::Upstream && self.retry_after().is_none(),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod answer;
 mod ask;
-mod decode;
+pub(crate) mod decode;
 mod name;
 pub mod path;
 
@@ -119,10 +119,10 @@ pub fn render(front: Front, record: Option<&Record>, error: &Error) -> Response<
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = error.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil().max(1.0) as u64));
     }
     // The gateway has spent its own attempts: an SDK that retries would multiply them.
-    if matches!(error, Error::AllFailed { .. } | Error::Loop { .. }) {
+    if error.is_spent() {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     response

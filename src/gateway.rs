@@ -11,8 +11,10 @@ use crate::{
     discovery::Discovery,
     edge::{EdgeLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
+    health::Health,
+    heartbeat::Beats,
     local::LocalLayer,
-    log::{LogRow, Rows},
+    log::{FileLog, LogRow, Rows},
     memory::Memory,
     metrics::{Counted, Metrics},
     models::Auto,
@@ -37,6 +39,7 @@ use tower::{ServiceBuilder, retry::RetryLayer, util::BoxCloneSyncService};
 use unigate_layers::{
     buffer::{BufferLayer, is_json},
     cache::{AnyStore, CacheLayer},
+    heartbeat::HeartbeatLayer,
     log::LogLayer,
     rescue::RescueLayer,
     retry::{Budget, Fallback},
@@ -64,6 +67,10 @@ pub struct Resources {
     pub discovery: Discovery,
     /// What request bodies may take together.
     pub memory: Memory,
+    /// How the upstreams fare.
+    pub health: Health,
+    /// Extra attempts that all requests have made so far.
+    pub budget: Arc<Budget>,
     /// This process's name in `Via`, by which it knows its own requests.
     pub instance: Arc<str>,
     /// What is counted, and shown at `/metrics`.
@@ -84,7 +91,8 @@ where
     B::Error: Into<BoxError> + Send,
 {
     let discovery = resources.discovery.clone();
-    let upstreams = Upstreams::new(config, &resources.instance)?.knowing(known(&discovery));
+    let upstreams = Upstreams::new(config, &resources.instance, &resources.health)?;
+    let upstreams = upstreams.knowing(known(&discovery));
     let one = |error: String| vec![error];
     let router = Router::new(config, addresses(config)?, discovery.clone()).map_err(one)?;
     let access = access(config)?;
@@ -99,10 +107,12 @@ where
         .fallbacks(config.cache.fallbacks);
     let auto = Auto { rules: router.rules(), configured: config.models.default.is_some() };
     let local = LocalLayer::new(discovery, auto, is_ollama(config))
+        .health(resources.health.clone())
         .metrics(resources.metrics.clone())
         .readiness(resources.readiness.clone());
+    let file = resources.log.clone().map(|log| FileLog::new(log).strict(config.log.strict));
     // Counted where they are handed over, be there a log or not.
-    let rows = Rows::new(Counted::new(resources.metrics.clone(), resources.log.clone()))
+    let rows = Rows::new(Counted::new(resources.metrics.clone(), file))
         .prompts(config.log.prompts)
         .stopping(resources.stopping.clone());
 
@@ -131,6 +141,8 @@ where
         .layer(DecodeLayer::new(config.server.max_body_bytes))
         // Which model, streamed or not: read once, from a whole body.
         .layer(AskLayer)
+        // Above the cache, which must keep nothing of it: signs of life for whoever waits for a stream.
+        .layer(HeartbeatLayer::new(Beats::new(config.server.heartbeat_s)))
         // Above the route: the key is what was asked, not what was chosen.
         .layer(
             CacheLayer::new(resources.store.clone(), key)
@@ -143,7 +155,7 @@ where
         // Lists and details that no single upstream could answer; nothing there is worth a retry.
         .layer(local)
         // The same target again, then the next one, until something meaningful has come.
-        .layer(RetryLayer::new(fallback(config)))
+        .layer(RetryLayer::new(fallback(config, &resources.budget)))
         // Applies the decision of this attempt: address and model, by splice.
         .layer(RewriteLayer::new().fields(&["model", "name"]))
         // Translates if it must, sends, peeks, streams.
@@ -196,21 +208,29 @@ fn known(discovery: &Discovery) -> impl Fn(&str, &str) -> Option<Known> + Send +
     let discovery = discovery.clone();
     move |upstream, name| {
         let catalog = discovery.catalog();
+        let tagged = catalog.upstreams.get(upstream)?.tagged;
         let model = &catalog.model(upstream, name)?.model;
-        Some(Known { capabilities: model.capabilities.clone(), context: model.context })
+        // What makes pictures has another way to be loaded.
+        let loads = tagged && !model.remote && !model.capabilities.iter().any(|can| can == "image");
+        Some(Known { capabilities: model.capabilities.clone(), context: model.context, loads })
     }
 }
 
-fn fallback(config: &Config) -> Fallback<Worth> {
+fn fallback(config: &Config, budget: &Arc<Budget>) -> Fallback<Worth> {
     let retry = &config.retry;
-    let budget = Budget::new(retry.budget_percent, RETRIES_PER_S, Duration::from_secs(10));
+    budget.set_percent(retry.budget_percent);
     Fallback::new(Worth)
         .tries_per_target(retry.tries)
         .backoff(Duration::from_millis(retry.backoff_ms), Duration::from_secs(1))
         .deadline(Duration::from_secs(retry.deadline_s))
-        .budget(Arc::new(budget))
+        .budget(budget.clone())
         // A budget is there to spare an upstream; another one is no burden to it.
         .free_fallbacks(true)
+}
+
+/// The account of extra attempts, for [`Resources::budget`]; what share they may have says the configuration.
+pub fn budget() -> Arc<Budget> {
+    Arc::new(Budget::new(0, RETRIES_PER_S, Duration::from_secs(10)))
 }
 
 /// Retries that the budget always has, however few requests there are: one person at one machine.

@@ -9,6 +9,7 @@
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
 //!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not
+//!     │  heartbeat  signs of life while a stream is waited for
 //!     │  cache      by what was asked
 //!     │  rescue     from here up there are only responses
 //!     │  route      where and which model, and why
@@ -40,6 +41,7 @@ pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod front;
+pub mod heartbeat;
 pub mod intent;
 pub mod log;
 pub mod memory;
@@ -63,6 +65,8 @@ pub mod discovery;
 pub mod edge;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "gateway")]
+pub mod health;
 #[cfg(feature = "gateway")]
 pub mod listen;
 #[cfg(feature = "gateway")]

@@ -12,6 +12,7 @@ use crate::{
     discovery::{Change, Discovery},
     error::Error,
     front::{Ask, Front, render},
+    health::Health,
     metrics::Metrics,
     models::{self, Auto},
     pick,
@@ -75,6 +76,13 @@ impl LocalLayer {
     /// `tagged_home` says whether the default upstream is an Ollama.
     pub fn new(discovery: Discovery, auto: Auto, tagged_home: bool) -> Self {
         Self { desk: Arc::new(Desk { discovery, auto, tagged_home, own: Own::default() }) }
+    }
+
+    /// Says at `/readyz` how the upstreams fare. Default: nothing is known of that.
+    #[must_use]
+    pub fn health(mut self, health: Health) -> Self {
+        Arc::make_mut(&mut self.desk).own.health = health;
+        self
     }
 
     /// Shows these counters at `/metrics`. Default: nothing is there.

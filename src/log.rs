@@ -1,16 +1,28 @@
 //! What a row of the log says: asked, served, tokens, times, ending.
 //!
 //! The mechanism is [`unigate_layers::log`] and [`unigate_layers::sqlite`]; this is the judgement. A row is written
-//! at the end of its exchange, refusals and cache hits included. Its ending is `complete` only for an answer that
-//! reached its dialect's terminal; what the upstream did not count stays null.
+//! at the end of its exchange, refusals and cache hits included. Its ending is one of four words:
+//!
+//! | ending | means |
+//! | --- | --- |
+//! | `complete` | the answer reached its dialect's terminal |
+//! | `failed` | refused, or broke off; `error_code` says why |
+//! | `cancelled` | cut: by the client (`client_closed`) or by a gateway that was told to stop (`gateway_stopped`) |
+//! | `lost` | the gateway itself ended while this was under way (`gateway_crashed`); nobody saw the end |
+//!
+//! What the upstream did not count stays null.
 
+mod begun;
+#[cfg(feature = "gateway")]
+mod file;
 #[cfg(feature = "gateway")]
 mod schema;
 
-use crate::{
-    front::{Front, attempts_line},
-    record::Record,
-};
+pub use self::begun::Begun;
+#[cfg(feature = "gateway")]
+pub use self::file::FileLog;
+
+use crate::{front::Front, record::Record};
 use bytes::{Bytes, BytesMut};
 use http::{Request, header::USER_AGENT, response};
 use std::{
@@ -22,7 +34,7 @@ use std::{
 };
 use unigate_layers::{
     body::Ending,
-    log::{Exchange, Recorder},
+    log::{Exchange, Hold, Recorder},
     notes::CacheStatus,
 };
 
@@ -71,26 +83,52 @@ pub struct LogRow {
 ///
 /// `Option<Sink>` is one too: `None` keeps nothing.
 pub trait Sink: Clone + Send + Sync + 'static {
-    /// An exchange began; its row follows when it has ended, whatever happens. Default: nothing to do.
-    fn begin(&self) {}
-
     /// Takes a row. Never waits: what cannot be kept is dropped and counted.
     fn push(&self, row: LogRow);
+
+    /// An exchange has begun. What this returns is given to [`end`](Self::end). Default: not noted.
+    fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
+        let _ = begun;
+        None
+    }
+
+    /// Takes the row of what was begun. `told` is to be called when the row is safe. Default: [`push`](Self::push).
+    fn end(&self, ticket: Option<u64>, row: LogRow, told: Option<Told>) {
+        let _ = (ticket, told);
+        self.push(row);
+    }
+
+    /// For an answer whose last piece is to wait for its row: what the row tells, and what waits for it. Default: no
+    /// answer waits.
+    fn hold(&self) -> Option<(Told, Hold)> {
+        None
+    }
 }
 
 impl<S: Sink> Sink for Option<S> {
-    fn begin(&self) {
-        if let Some(sink) = self {
-            sink.begin();
-        }
-    }
-
     fn push(&self, row: LogRow) {
         if let Some(sink) = self {
             sink.push(row);
         }
     }
+
+    fn begin(&self, begun: &Arc<Begun>) -> Option<u64> {
+        self.as_ref()?.begin(begun)
+    }
+
+    fn end(&self, ticket: Option<u64>, row: LogRow, told: Option<Told>) {
+        if let Some(sink) = self {
+            sink.end(ticket, row, told);
+        }
+    }
+
+    fn hold(&self) -> Option<(Told, Hold)> {
+        self.as_ref()?.hold()
+    }
 }
+
+/// Learns whether a row is where a crash of the gateway cannot reach it.
+pub type Told = Box<dyn FnOnce(bool) + Send>;
 
 /// Records exchanges as [`LogRow`]s.
 #[derive(Clone, Debug)]
@@ -101,12 +139,16 @@ pub struct Rows<S> {
 }
 
 /// One exchange on its way to becoming a row.
-#[derive(Debug)]
 pub struct RowExchange<S: Sink> {
     sink: S,
-    record: Record,
+    begun: Arc<Begun>,
+    ticket: Option<u64>,
+    told: Option<Told>,
     stopping: Arc<AtomicBool>,
-    row: LogRow,
+    status: Option<u16>,
+    cache: Option<&'static str>,
+    first_byte_ms: Option<u64>,
+    bytes_out: u64,
     answer: Option<BytesMut>,
 }
 
@@ -149,26 +191,27 @@ where
             let value = request.headers().get(name)?.to_str().ok()?;
             Some(value.chars().take(200).collect::<String>())
         };
-        let row = LogRow {
-            id: record.id.to_string(),
-            started_ms: record.started_ms,
+        let begun = Arc::new(Begun {
             client: text(USER_AGENT.as_str()),
             client_request_id: text("x-request-id"),
-            dialect: Some(front.dialect.name()),
-            operation: front.operation.map(|operation| format!("{operation:?}").to_lowercase()),
-            method: request.method().to_string(),
+            dialect: front.dialect.name(),
+            operation: front.operation,
+            method: request.method().clone(),
             path: request.uri().path().chars().take(500).collect(),
             bytes_in: request.body().size_hint().exact(),
-            ..LogRow::default()
-        };
-        let answer = self.prompts.then(BytesMut::new);
-        self.sink.begin();
-        RowExchange {
-            sink: self.sink.clone(),
             record,
+        });
+        RowExchange {
+            ticket: self.sink.begin(&begun),
+            sink: self.sink.clone(),
+            begun,
+            told: None,
             stopping: self.stopping.clone(),
-            row,
-            answer,
+            status: None,
+            cache: None,
+            first_byte_ms: None,
+            bytes_out: 0,
+            answer: self.prompts.then(BytesMut::new),
         }
     }
 }
@@ -176,9 +219,15 @@ where
 // === impl RowExchange ===
 
 impl<S: Sink> Exchange for RowExchange<S> {
+    fn hold(&mut self) -> Option<Hold> {
+        let (told, hold) = self.sink.hold()?;
+        self.told = Some(told);
+        Some(hold)
+    }
+
     fn response(&mut self, head: &response::Parts) {
-        self.row.status_code = Some(head.status.as_u16());
-        self.row.cache = head.extensions.get::<CacheStatus>().map(|status| match status {
+        self.status = Some(head.status.as_u16());
+        self.cache = head.extensions.get::<CacheStatus>().map(|status| match status {
             CacheStatus::Hit { .. } => "hit",
             CacheStatus::Miss { .. } => "miss",
             CacheStatus::Refresh => "refresh",
@@ -188,10 +237,10 @@ impl<S: Sink> Exchange for RowExchange<S> {
     }
 
     fn data(&mut self, data: &Bytes) {
-        if self.row.bytes_out == 0 && !data.is_empty() {
-            self.row.first_byte_ms.get_or_insert(since(self.record.started));
+        if self.bytes_out == 0 && !data.is_empty() {
+            self.first_byte_ms.get_or_insert(since(self.begun.record.started));
         }
-        self.row.bytes_out += data.len() as u64;
+        self.bytes_out += data.len() as u64;
         if let Some(answer) = &mut self.answer {
             let room = Record::MAX_TEXT.saturating_sub(answer.len()).min(data.len());
             answer.extend_from_slice(&data[..room]);
@@ -199,35 +248,12 @@ impl<S: Sink> Exchange for RowExchange<S> {
     }
 
     fn end(mut self, ending: Ending) {
-        let record = &self.record;
-        let row = &mut self.row;
-        row.latency_ms = since(record.started);
-        row.key_id = record.key_id.get().map(ToString::to_string);
-        row.model_requested = record.asked.get().map(ToString::to_string);
-        row.streamed = record.streamed.get().copied();
-        if let Some(decision) = record.route.get() {
-            row.route = Some(decision.rule.to_string());
-            row.route_reason = Some(decision.why.to_string());
-        }
-        if let Some(served) = record.served() {
-            row.provider = Some(served.upstream.to_string());
-            row.model_used = served.model.map(|model| model.to_string());
-            row.upstream_dialect = Some(served.dialect);
-        }
-        let attempts = record.attempts();
-        row.attempts = record.begun();
-        row.fallback_used = record.fell_back();
-        let mut detail = attempts_line(&attempts);
-        if row.attempts > attempts.len()
-            && let Some(provider) = &row.provider
-        {
-            // Asked, and not waited for to the end.
-            let model = row.model_used.as_deref().unwrap_or("*");
-            let comma = if detail.is_empty() { "" } else { ", " };
-            detail.push_str(&format!("{comma}{provider}/{model} unanswered"));
-        }
-        row.attempts_detail = Some(detail).filter(|detail| !detail.is_empty());
-        row.first_byte_ms = record.first_byte_ms.get().copied().or(row.first_byte_ms);
+        let record = &self.begun.record;
+        let mut row = self.begun.row();
+        row.status_code = self.status;
+        row.cache = self.cache;
+        row.bytes_out = self.bytes_out;
+        row.first_byte_ms = record.first_byte_ms.get().copied().or(self.first_byte_ms);
         let tokens = record.usage.get().copied().unwrap_or_default();
         (row.prompt_tokens, row.completion_tokens) = (tokens.prompt, tokens.completion);
         (row.cached_tokens, row.reasoning_tokens) = (tokens.cached, tokens.reasoning);
@@ -252,9 +278,15 @@ impl<S: Sink> Exchange for RowExchange<S> {
             let ours = self.stopping.load(Ordering::Relaxed);
             row.error_code = Some(if ours { "gateway_stopped" } else { "client_closed" });
         }
-        row.prompt = self.record.prompt.get().cloned();
+        row.prompt = record.prompt.get().cloned();
         row.answer = self.answer.take().map(|text| String::from_utf8_lossy(&text).into_owned());
-        self.sink.push(std::mem::take(&mut self.row));
+        self.sink.end(self.ticket, row, self.told.take());
+    }
+}
+
+impl<S: Sink> std::fmt::Debug for RowExchange<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowExchange").field("begun", &self.begun).finish_non_exhaustive()
     }
 }
 

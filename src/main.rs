@@ -1,6 +1,7 @@
 //! The program: arguments in, an exit status out.
 //!
-//! 0 after a graceful stop or a finished command, 64 for bad arguments or configuration, 1 for everything that failed.
+//! 0 after a graceful stop or a finished command, 3 when rows of the log were lost or wait in its spool, 64 for bad
+//! arguments or configuration, 1 for everything that failed.
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! A table: which kinds of upstream there are, where they live, and what each does differently.
 
 mod differences;
+mod near;
 mod quirks;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         openai::OPENAI, responses::RESPONSES,
     },
 };
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION, uri::Authority};
 
 /// How a credential travels to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ const LOCAL: Provider = Provider {
     responses: false,
     credential: Credential::Bearer,
     headers: &[],
-    connect_s: 3.0,
+    connect_s: 2.0,
     first_byte_s: 600.0,
     idle_s: 120.0,
     total_s: 3600.0,
@@ -215,6 +216,15 @@ impl Provider {
             return self.quirks;
         }
         Quirks { max_completion_tokens: false, usage: StreamUsage::Tried, ..self.quirks }
+    }
+
+    /// Whether it runs on this machine or near it when it is at this address. Whoever serves models at home is, unless
+    /// the address is one in the cloud; everybody else is where the address is near.
+    pub fn is_local_at(&self, at: &Authority) -> bool {
+        // Ollama's own cloud speaks Ollama. Source: docs.ollama.com/cloud.
+        let cloud = at.host() == "ollama.com" || at.host().ends_with(".ollama.com");
+        (matches!(self.name, "ollama" | "vllm" | "llamacpp" | "lmstudio") && !cloud)
+            || near::is_near(at.host())
     }
 
     /// What to do when nobody answers at its address; the end of a sentence, or nothing.

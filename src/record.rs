@@ -8,7 +8,7 @@ use crate::dialect::Usage;
 use http::Extensions;
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use unigate_layers::notes::{Attempt, Target};
 use uuid::Uuid;
@@ -55,6 +55,7 @@ struct Progress {
     served: Option<Served>,
     refused: Option<String>,
     warned: Option<Arc<str>>,
+    queued: Option<Queued>,
 }
 
 /// The router's decision, in words.
@@ -64,6 +65,15 @@ pub struct Decision {
     pub rule: Arc<str>,
     /// Why, in one clause; never text of the prompt.
     pub why: Arc<str>,
+}
+
+/// What waiting for a place at upstreams came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The place in the queue on arrival, from 1; of the last queue, where there were several.
+    pub position: usize,
+    /// Milliseconds waited, in all of them.
+    pub waited_ms: u64,
 }
 
 /// Who answered.
@@ -151,6 +161,20 @@ impl Record {
     /// Those words, if whoever was asked last said any.
     pub fn refused(&self) -> Option<String> {
         self.progress().refused.clone()
+    }
+
+    /// Notes that a place was waited for: which one in the queue it was, and how long it took, however it ended.
+    /// Writer: upstream.
+    pub fn queue(&self, position: usize, waited: Duration) {
+        let mut progress = self.progress();
+        let before = progress.queued.map_or(0, |queued| queued.waited_ms);
+        let waited_ms = before + waited.as_millis() as u64;
+        progress.queued = Some(Queued { position, waited_ms });
+    }
+
+    /// What waiting came to; `None`: there was a place at once.
+    pub fn queued(&self) -> Option<Queued> {
+        self.progress().queued
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

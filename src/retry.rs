@@ -5,7 +5,10 @@ use crate::{
     record::{Record, attempt_words},
 };
 use http::{Extensions, HeaderMap, Response, StatusCode, header::RETRY_AFTER};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use unigate_layers::{
     notes::Attempt,
     retry::{Judge, Verdict},
@@ -16,6 +19,7 @@ use unigate_layers::{
 /// * A connection that failed or broke, an answer that ended early, and a 500, 502 or 504: the same target again.
 /// * 429 with a `Retry-After` short enough to wait for: the same target again, then; without one, or longer: the next.
 /// * 503, our own limit, a time-out, a refused credential: the next target at once. A full queue is not emptied by asking again.
+/// * A `Retry-After` is obeyed before any other target of the same upstream, too.
 /// * Everything else is the answer. 404 among it: answering for a model that does not exist would hide the mistake.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worth;
@@ -58,8 +62,9 @@ impl<R> Judge<R, Error> for Worth {
                 }
                 *error = Error::AllFailed { attempts: lines.into(), last: Box::new(error.clone()) };
             }
-            Ok(response) if attempts.len() > 1 => {
-                // Our attempts are spent; an SDK that retries would multiply them.
+            // Our attempts are spent; an SDK that retries would multiply them. Who was only told to come back later
+            // may.
+            Ok(response) if attempts.len() > 1 || is_failure(response.status()) => {
                 response
                     .headers_mut()
                     .insert("x-should-retry", http::HeaderValue::from_static("false"));
@@ -69,30 +74,41 @@ impl<R> Judge<R, Error> for Worth {
     }
 }
 
+/// Whether this is the upstream's own failure, and not a request to come back later.
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 504)
+}
+
 fn status(status: StatusCode, headers: &HeaderMap) -> Verdict {
     match status {
         StatusCode::TOO_MANY_REQUESTS => match retry_after(headers) {
             Some(after) if after <= PATIENCE => Verdict::Same { after: Some(after) },
-            _ => Verdict::Next { after: None },
+            after => Verdict::Next { after },
         },
         StatusCode::INTERNAL_SERVER_ERROR
         | StatusCode::BAD_GATEWAY
         | StatusCode::GATEWAY_TIMEOUT => Verdict::Same { after: None },
-        StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::REQUEST_TIMEOUT
+        StatusCode::SERVICE_UNAVAILABLE => Verdict::Next { after: retry_after(headers) },
+        StatusCode::REQUEST_TIMEOUT
         | StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::PAYMENT_REQUIRED => Verdict::Next { after: None },
         // Anthropic's word for 503.
-        _ if status.as_u16() == 529 => Verdict::Next { after: None },
+        _ if status.as_u16() == 529 => Verdict::Next { after: retry_after(headers) },
         _ => Verdict::Done,
     }
 }
 
-/// Seconds only; an HTTP date is taken as "long".
+/// Seconds, or a date, which means the time until then. Source: RFC 9110 10.2.3.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let at = httpdate::parse_http_date(text).ok()?;
+            Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,9 +132,17 @@ mod tests {
 
     #[test]
     fn a_full_queue_sends_to_the_next_target_at_once() {
-        assert!(matches!(judge(503, Some("1")), Verdict::Next { after: None }));
-        assert!(matches!(judge(529, Some("1")), Verdict::Next { after: None }));
-        let full = Error::Overloaded { upstream: "ollama".into(), limit: 1 };
+        // Of another upstream; one of the same waits.
+        let after = Some(Duration::from_secs(1));
+        assert_eq!(judge(503, Some("1")), Verdict::Next { after });
+        assert_eq!(judge(529, Some("1")), Verdict::Next { after });
+        let full = Error::Overloaded {
+            upstream: "ollama".into(),
+            limit: 1,
+            queued: 64,
+            waited: Duration::ZERO,
+            after: Duration::from_secs(1),
+        };
         let verdict = Judge::<(), Error>::judge(&Worth, Err(&full));
         assert!(matches!(verdict, Verdict::Next { after: None }));
     }
@@ -127,7 +151,35 @@ mod tests {
     fn a_rate_limit_is_waited_for_when_that_is_short() {
         assert!(matches!(judge(429, Some("2")), Verdict::Same { after: Some(_) }));
         assert!(matches!(judge(429, Some("60")), Verdict::Next { .. }));
-        assert!(matches!(judge(429, None), Verdict::Next { .. }));
+        assert_eq!(judge(429, Some("60")), Verdict::Next { after: Some(Duration::from_secs(60)) });
+        assert!(matches!(judge(429, None), Verdict::Next { after: None }));
+    }
+
+    #[test]
+    fn a_date_to_come_back_at_is_a_time_to_wait() {
+        let date = |at| httpdate::fmt_http_date(at);
+        let soon = date(SystemTime::now() + Duration::from_secs(4));
+        assert!(
+            matches!(judge(429, Some(&soon)), Verdict::Same { after: Some(after) } if after <= PATIENCE)
+        );
+        let late = date(SystemTime::now() + Duration::from_secs(600));
+        assert!(
+            matches!(judge(429, Some(&late)), Verdict::Next { after: Some(after) } if after > PATIENCE)
+        );
+        let past = date(SystemTime::UNIX_EPOCH);
+        assert_eq!(judge(429, Some(&past)), Verdict::Same { after: Some(Duration::ZERO) });
+        assert_eq!(judge(429, Some("soon")), Verdict::Next { after: None });
+    }
+
+    #[test]
+    fn who_spent_all_attempts_asks_for_no_more_and_who_shall_come_back_may() {
+        for (code, told) in [(500, true), (502, true), (504, true), (429, false), (503, false)] {
+            let mut result: Result<Response<()>, Error> =
+                Ok(Response::builder().status(code).body(()).unwrap());
+            let attempt = Attempt { target: None, outcome: "x".into(), elapsed: Duration::ZERO };
+            Worth.exhausted(&[attempt], &mut result);
+            assert_eq!(result.unwrap().headers().contains_key("x-should-retry"), told, "{code}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     config::{self, Config, Loaded},
     discovery::Discovery,
     gateway::{self, Resources},
+    health::Health,
     listen::{self, Drained, Limits},
     log::LogRow,
     memory::Memory,
@@ -33,7 +34,7 @@ use unigate_layers::{
     cache::{AnyStore, Seal},
     memory::MemoryStore,
     redis::{RedisOptions, RedisStore},
-    sqlite::{SqliteLog, SqliteOptions},
+    sqlite::{SqliteLog, SqliteOptions, SqliteState},
 };
 
 /// Why the program could not start.
@@ -55,9 +56,11 @@ const LOG_DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs the gateway until `SIGTERM` or `SIGINT`, then drains; a second signal is quick.
 ///
+/// Returns what of the log is not in its file, if anything is not.
+///
 /// # Errors
 /// [`StartError`] when it could not start. Afterwards nothing is an error: what breaks is told and lived with.
-pub async fn run(loaded: Loaded) -> Result<(), StartError> {
+pub async fn run(loaded: Loaded) -> Result<Option<String>, StartError> {
     let listen = loaded.config.server.listen.clone();
     let listener =
         TcpListener::bind(&listen).await.map_err(|source| StartError::Bind { listen, source })?;
@@ -76,7 +79,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
             let _ = stopped.wait_for(|seen| *seen >= count).await;
         }
     };
-    serve(listener, loaded, signalled(1), signalled(2)).await
+    to_the_end(listener, loaded, signalled(1), signalled(2)).await
 }
 
 /// Serves on a listener of the caller's until `shutdown`; `hurry` cuts the draining short.
@@ -89,6 +92,15 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
+    to_the_end(listener, loaded, shutdown, hurry).await.map(drop)
+}
+
+async fn to_the_end(
+    listener: TcpListener,
+    loaded: Loaded,
+    shutdown: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
+) -> Result<Option<String>, StartError> {
     let config = &loaded.config;
     let addr = listener.local_addr().ok();
     let (resources, redis) = open_all(config);
@@ -119,15 +131,28 @@ pub async fn serve(
         stopping.store(true, Ordering::Relaxed);
         late.cut().await;
     }
+    let mut incomplete = None;
     if let Some(log) = log {
         // The writer is a thread; its last commit must not block the runtime's own.
-        let lost = tokio::task::spawn_blocking(move || log.close(LOG_DRAIN)).await.unwrap_or(0);
-        if lost > 0 {
-            tracing::warn!(rows = lost, "rows of the log could not be written");
+        let closed = tokio::task::spawn_blocking(move || (log.close(LOG_DRAIN), log.state()));
+        if let Ok((lost, state)) = closed.await {
+            incomplete = missing(lost, &state);
         }
     }
+    if let Some(why) = &incomplete {
+        tracing::warn!("{why}");
+    }
     tracing::info!("stopped");
-    Ok(())
+    Ok(incomplete)
+}
+
+/// What of the log is not in its file at the end, in words.
+fn missing(lost: usize, state: &SqliteState) -> Option<String> {
+    let dropped = state.overflowed + state.late + state.rejected + lost as u64;
+    (dropped + state.spooled > 0).then(|| {
+        let spooled = state.spooled;
+        format!("rows of the log are not in its file: {spooled} spooled for the next start, {dropped} lost")
+    })
 }
 
 /// Opens what a configuration names. What cannot be opened is told and done without.
@@ -143,6 +168,8 @@ fn open_all(config: &Config) -> (Resources, Option<RedisStore>) {
         store,
         discovery: Discovery::new(config, &instance),
         memory: Memory::new(config.server.max_buffered_mb.map(|mb| mb << 20)),
+        health: Health::default(),
+        budget: gateway::budget(),
         instance: instance.into(),
         metrics: Metrics::new(),
         readiness: Readiness::new(),
@@ -162,11 +189,12 @@ fn open_log(config: &Config) -> Option<SqliteLog<LogRow>> {
     if let Some(folder) = path.parent() {
         let _ = std::fs::create_dir_all(folder);
     }
-    match SqliteLog::open(path, options) {
+    // A file that cannot be opened is tried again, and told of.
+    match SqliteLog::start(path, options) {
         Ok(log) => Some(log),
         Err(error) => {
             let path = path.display();
-            tracing::warn!(%path, %error, "no request log: the file cannot be opened");
+            tracing::warn!(%path, %error, "no request log");
             None
         }
     }

@@ -51,6 +51,8 @@ pub struct Known {
     pub capabilities: Vec<String>,
     /// Most tokens that it looks at as it is run now; 0 when not known.
     pub context: u64,
+    /// Whether the upstream has it at hand and loads it when it is asked for; not so where it runs elsewhere.
+    pub loads: bool,
 }
 
 /// A request as it goes to the upstream.

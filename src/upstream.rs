@@ -8,6 +8,7 @@
 //! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
+mod admission;
 mod answer;
 mod body;
 mod choices;
@@ -15,8 +16,10 @@ mod connect;
 mod exchange;
 mod headers;
 mod images;
+mod loads;
 mod outgoing;
 mod probe;
+mod pulse;
 mod timer;
 mod upload;
 
@@ -26,18 +29,22 @@ pub use self::{
     probe::{Probe, Silence},
 };
 
-use self::{connect::Http, exchange::Exchange, images::Images, upload::Upload};
+use self::{
+    admission::Admission, answer::Said, connect::Http, exchange::Exchange, images::Images,
+    loads::Loads, pulse::Pulse, upload::Upload,
+};
 use crate::{
     config,
     dialect::{self, Dialect, Quirks},
     error::Error,
     front::{Ask, Front, Refusal},
+    health::{Health, Kind, Vital},
     provider::Provider,
     translate::Known,
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, request,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, request,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Body;
@@ -50,12 +57,18 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
-use unigate_layers::{body::Buffered, notes::Target};
+use unigate_layers::{
+    admit::Place,
+    body::Buffered,
+    notes::{Fallbacks, Target},
+};
 
-/// A place among the requests in flight to an upstream; held until the answer's body is gone.
-type Permit = Option<OwnedSemaphorePermit>;
+/// A place among the requests in flight to an upstream; held until the answer's body is gone. `None` for what asks no model.
+type Permit = Option<Place>;
+
+/// Seconds to connect to a machine near this one, at most, where nobody configured anything else.
+const NEAR_S: f64 = 2.0;
 
 /// Everything that can be asked, by the name in the configuration. Cheap to clone.
 pub struct Upstreams<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
@@ -77,6 +90,8 @@ type Knows = Arc<dyn Fn(&str, &str) -> Option<Known> + Send + Sync>;
 struct Bounds {
     request: usize,
     answer: usize,
+    /// Not held, only counted.
+    stream: usize,
 }
 
 /// One upstream: a provider, configured.
@@ -88,13 +103,16 @@ struct Upstream<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     address: Address,
     key: Option<(HeaderName, HeaderValue)>,
     forward_client_key: bool,
-    limit: usize,
-    places: Option<Arc<Semaphore>>,
+    admission: Admission,
+    loads: Loads,
     first_byte: Duration,
     idle: Duration,
     total: Duration,
     /// Whether it refused to be asked for usage.
     unasked: AtomicBool,
+    vital: Arc<Vital>,
+    /// `None` for one in the cloud, which is asked nothing beside its traffic.
+    pulse: Option<Pulse>,
     http: Http<Upload<Buffered<B>>>,
 }
 
@@ -107,15 +125,20 @@ where
 {
     /// Clients for every upstream of a valid configuration; nothing is connected.
     ///
-    /// `instance` names this process, so that a request that comes back to it is noticed.
+    /// `instance` names this process, so that a request that comes back to it is noticed. `health` is what is known
+    /// of them so far, and what they learn of them.
     ///
     /// # Errors
     /// One line for each upstream that cannot be used as configured.
-    pub fn new(config: &config::Config, instance: &str) -> Result<Self, Vec<String>> {
+    pub fn new(
+        config: &config::Config,
+        instance: &str,
+        health: &Health,
+    ) -> Result<Self, Vec<String>> {
         let mut known = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, upstream) in &config.upstream {
-            match Upstream::new(name, upstream) {
+            match Upstream::new(name, upstream, health) {
                 Ok(upstream) => {
                     known.insert(upstream.name.clone(), Arc::new(upstream));
                 }
@@ -130,6 +153,7 @@ where
         let bounds = Bounds {
             request: config.server.max_body_bytes,
             answer: config.server.max_answer_bytes,
+            stream: config.server.max_stream_bytes,
         };
         let home = config.default_upstream().unwrap_or_default().into();
         let config::Translate { strict, max_image_bytes, .. } = config.translate;
@@ -169,9 +193,12 @@ where
         }
         let target = target.unwrap_or_else(|| upstream.target());
         upstream.receive(&mut head, &body);
-        let permit = upstream.enter()?;
+        let others = others(&head, &target);
+        let leave = upstream.vital.enter(others, || upstream.knock()).await?;
         let exchange = Exchange::new(upstream.clone(), &mut head, &target, &self);
-        exchange.run(head, body, permit, &self.instance).await
+        let answer = exchange.run(head, body).await;
+        leave.heard(answer.as_ref().map(said));
+        answer
     }
 }
 
@@ -221,7 +248,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    fn new(name: &str, config: &config::Upstream) -> Result<Self, String> {
+    fn new(name: &str, config: &config::Upstream, health: &Health) -> Result<Self, String> {
         let address = Address::of(name, config)?;
         let provider = Provider::of(name, config)?;
         let own = provider.dialect.name();
@@ -238,24 +265,65 @@ where
         let seconds = |own: Option<f64>, default: f64| {
             Duration::try_from_secs_f64(own.unwrap_or(default)).map_err(|error| error.to_string())
         };
-        let limit = config.max_in_flight;
+        // Whoever comes with a key of his own may be the only one who can load anything.
+        let warms = own == "ollama" && !config.forward_client_key;
+        let warms = warms && config.warm_up.unwrap_or(true);
         let secure = address.scheme == Scheme::HTTPS;
+        let local = provider.is_local_at(&address.authority);
+        let kind = match config.breaker.as_deref() {
+            Some("local") => Kind::Local,
+            Some("cloud") => Kind::Cloud,
+            Some("off") => Kind::Off,
+            _ if local => Kind::Local,
+            _ => Kind::Cloud,
+        };
+        let pulse =
+            (kind == Kind::Local || local).then(|| Pulse::new(provider, &address, key.as_ref()));
+        let pulse = pulse.flatten();
+        let total = seconds(config.total_s, provider.total_s)?;
+        let first_byte = match &pulse {
+            // A model may load for as long as it takes, where it can be told from a server that froze.
+            Some(pulse) if pulse.is_watched() && config.first_byte_s.is_none() => total,
+            _ => seconds(config.first_byte_s, provider.first_byte_s)?.min(total),
+        };
+        let connect = if local { provider.connect_s.min(NEAR_S) } else { provider.connect_s };
         Ok(Self {
             name: name.into(),
             provider,
             quirks: provider.quirks_at(address.authority.host()),
             chat,
+            vital: health.of(name, &address.url(""), kind),
+            pulse,
             address,
             key,
             forward_client_key: config.forward_client_key,
-            limit,
-            places: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
-            first_byte: seconds(config.first_byte_s, provider.first_byte_s)?,
+            admission: Admission::new(config)?,
+            loads: Loads::new(warms, seconds(config.load_s, LOAD_S)?),
+            first_byte,
             idle: seconds(config.idle_s, provider.idle_s)?,
-            total: seconds(config.total_s, provider.total_s)?,
+            total,
             unasked: AtomicBool::new(false),
-            http: connect::client(seconds(config.connect_s, provider.connect_s)?, secure),
+            http: connect::client(seconds(config.connect_s, connect)?, secure),
         })
+    }
+
+    /// Asks whether anybody is there.
+    async fn knock(&self) -> Result<(), String> {
+        match &self.pulse {
+            Some(pulse) => {
+                let asked = pulse.ask().await;
+                asked.map_err(|why| format!("cannot reach {} {why}", self.name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns when it has stopped answering anything; never, where that cannot be told.
+    async fn stops(&self) {
+        match &self.pulse {
+            Some(pulse) => pulse.stops().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Where a request goes that nobody has decided about.
@@ -289,14 +357,20 @@ where
             head.extensions.insert(ask);
         }
     }
+}
 
-    fn enter(&self) -> Result<Permit, Error> {
-        let Some(places) = &self.places else { return Ok(None) };
-        let permit = places.clone().try_acquire_owned();
-        permit
-            .map(Some)
-            .map_err(|_| Error::Overloaded { upstream: self.name.clone(), limit: self.limit })
-    }
+/// Seconds that the load of a model may take.
+const LOAD_S: f64 = 600.0;
+
+/// Whether another target is left to answer in place of this one.
+fn others(head: &request::Parts, target: &Target) -> bool {
+    let fallbacks = head.extensions.get::<Fallbacks>().map_or(&[][..], |fallbacks| &fallbacks.0);
+    fallbacks.last().is_some_and(|last| last != target)
+}
+
+/// The status as the upstream said it.
+fn said(response: &Response<AnswerBody>) -> StatusCode {
+    response.extensions().get::<Said>().map_or(response.status(), |said| said.0)
 }
 
 /// Whether this process has forwarded the request already.

@@ -14,8 +14,12 @@
 //! | `redis` | a store in Redis that fails open | [`redis`] |
 //! | `route` | decides where a request goes | [`route`] |
 //! | `rewrite` | applies that decision: address, and the bytes of one JSON field | [`rewrite`] |
+//! | `breaker` | stops asking who fails, and asks now and then whether that is over | [`breaker`] |
 //! | `retry` | the same target again, then the next: a policy for `tower::retry` | [`retry`] |
 //! | `rescue` | errors become responses | [`rescue`] |
+//! | `heartbeat` | signs of life for a client that waits for a stream | [`heartbeat`] |
+//! | `admit` | a gate with places, a fair queue and turns, for whoever calls something slow | [`admit`] |
+//! | `flight` | one piece of work for all who want the same | [`flight`] |
 //! | `full` | all of them | |
 //!
 //! Nothing is on by default. Layers do not know each other; what one has to tell another it pins to
@@ -69,11 +73,19 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "admit")]
+pub mod admit;
 pub mod body;
+#[cfg(feature = "breaker")]
+pub mod breaker;
 #[cfg(feature = "buffer")]
 pub mod buffer;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "flight")]
+pub mod flight;
+#[cfg(feature = "heartbeat")]
+pub mod heartbeat;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(feature = "memory")]

@@ -52,12 +52,17 @@
 //! # }
 //! ```
 
+mod held;
+
+pub use held::Watched;
+
 use crate::body::{Ending, Observer, Tee};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
@@ -78,17 +83,23 @@ pub struct Log<S, R> {
 
 pin_project! {
     /// The future of [`Log`]. Dropped before it has the head, it ends the exchange as cancelled.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F, X>
+    pub struct ResponseFuture<F, X, O>
     where
         X: Exchange,
+        O: Body,
     {
         #[pin]
         inner: F,
         watch: Watch<X>,
         head_only: bool,
+        hold: Option<Hold>,
+        // An answer without a body, until its record is safe.
+        held: Option<(Hold, Response<Watched<O, X>>)>,
     }
 }
+
+/// What the end of an answer waits for, where its record must be safe before the client has the whole of it.
+pub type Hold = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An exchange under way, as the observer of its response body; ends it when dropped.
 #[derive(Debug)]
@@ -122,6 +133,12 @@ pub trait Exchange {
         let _ = data;
     }
 
+    /// What the last piece of the answer, and its end, are to wait for. It begins to be waited for only after
+    /// [`end`](Self::end), and should have a limit of its own. Asked once, at the beginning. Default: nothing.
+    fn hold(&mut self) -> Option<Hold> {
+        None
+    }
+
     /// The end, exactly once, whatever happens: [`Ending::Failed`] when the service answered with an error
     /// or the body broke off, [`Ending::Cancelled`] when the client left, be it before there was a response.
     fn end(self, ending: Ending);
@@ -152,9 +169,9 @@ where
     R: Recorder<B>,
     O: Body<Data = Bytes>,
 {
-    type Response = Response<Tee<O, Watch<R::Exchange>>>;
+    type Response = Response<Watched<O, R::Exchange>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, R::Exchange>;
+    type Future = ResponseFuture<S::Future, R::Exchange, O>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -162,24 +179,32 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Before the inner call: if that panics, the exchange ends all the same.
-        let watch = Watch { exchange: Some(self.recorder.begin(&mut request)) };
+        let mut exchange = self.recorder.begin(&mut request);
+        let hold = exchange.hold();
+        let watch = Watch { exchange: Some(exchange) };
         let head_only = request.method() == Method::HEAD;
-        ResponseFuture { inner: self.inner.call(request), watch, head_only }
+        ResponseFuture { inner: self.inner.call(request), watch, head_only, hold, held: None }
     }
 }
 
 // === impl ResponseFuture ===
 
-impl<F, X, O, E> Future for ResponseFuture<F, X>
+impl<F, X, O, E> Future for ResponseFuture<F, X, O>
 where
     F: Future<Output = Result<Response<O>, E>>,
     X: Exchange,
     O: Body<Data = Bytes>,
 {
-    type Output = Result<Response<Tee<O, Watch<X>>>, E>;
+    type Output = Result<Response<Watched<O, X>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if let Some((hold, _)) = this.held {
+            ready!(hold.as_mut().poll(cx));
+            if let Some((_, response)) = this.held.take() {
+                return Poll::Ready(Ok(response));
+            }
+        }
         let result = ready!(this.inner.poll(cx));
         let mut watch = Watch { exchange: this.watch.exchange.take() };
         Poll::Ready(match result {
@@ -193,9 +218,26 @@ where
                     exchange.response(&head);
                 }
                 let declared = declared(&head, *this.head_only);
-                Ok(Response::from_parts(head, Tee::with_length(body, watch, declared)))
+                let body = Tee::with_length(body, watch, declared);
+                let mut body = Watched::new(body, this.hold.take());
+                if let Some(mut hold) = body.hold_of_head() {
+                    let waits = hold.as_mut().poll(cx).is_pending();
+                    let response = Response::from_parts(head, body);
+                    if waits {
+                        *this.held = Some((hold, response));
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                Ok(Response::from_parts(head, body))
             }
         })
+    }
+}
+
+impl<F, X: Exchange, O: Body> fmt::Debug for ResponseFuture<F, X, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
@@ -252,6 +294,10 @@ impl<X: Exchange> Exchange for Option<X> {
         if let Some(exchange) = self {
             exchange.data(data);
         }
+    }
+
+    fn hold(&mut self) -> Option<Hold> {
+        self.as_mut().and_then(X::hold)
     }
 
     fn end(self, ending: Ending) {

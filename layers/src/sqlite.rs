@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use unigate_layers::sqlite::{Row, SqliteLog, SqliteOptions};
+//! use unigate_layers::sqlite::{Row, SqliteLog, SqliteOptions, Values};
 //!
 //! struct Line(String);
 //!
@@ -10,8 +10,8 @@
 //!     const MIGRATIONS: &'static [&'static str] = &["CREATE TABLE lines (line TEXT NOT NULL) STRICT"];
 //!     const INSERT: &'static str = "INSERT INTO lines (line) VALUES (?1)";
 //!
-//!     fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<usize> {
-//!         statement.execute([&self.0])
+//!     fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()> {
+//!         values.add(&[&self.0])
 //!     }
 //! }
 //!
@@ -23,19 +23,31 @@
 //! # Ok::<_, unigate_layers::sqlite::SqliteError>(())
 //! ```
 
+mod checkpoint;
+mod file;
 mod http_row;
+mod queue;
+mod running;
+mod spool;
+mod tidy;
+mod values;
 mod writer;
 
-pub use http_row::{HttpExchange, HttpRow};
+// What the queue is made of: the tests put a model's own in its place.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
 
-use rusqlite::Statement;
+pub use http_row::{HttpExchange, HttpRow};
+pub use values::Values;
+
+use queue::{Queue, Refused};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use writer::Writer;
 
 /// A row that knows its table.
@@ -44,34 +56,68 @@ pub trait Row: Send + 'static {
     /// missing steps run in one transaction when the file is opened.
     const MIGRATIONS: &'static [&'static str];
 
-    /// The statement that [`bind`](Self::bind) executes.
+    /// The statement whose parameters [`bind`](Self::bind) gives. Rows that were spooled may come twice, after a
+    /// crash: a table with a primary key of its own and `INSERT OR REPLACE` makes them one.
     const INSERT: &'static str;
 
-    /// Deletes what is older than `?1`, milliseconds since 1970, a few thousand rows at most: it is run until
-    /// nothing is left. Default: empty, rows have no age.
+    /// Deletes what is older than `?1`, milliseconds since 1970, `?2` rows at most: it is run until nothing is left.
+    /// Default: empty, rows have no age.
     const PRUNE_OLDER: &'static str = "";
 
     /// Deletes the oldest `?1` rows. Default: empty, the file may grow.
     const PRUNE_OLDEST: &'static str = "";
 
-    /// Executes the statement with this row's values.
+    /// Writes an open row, for what has begun and takes long: `?1` is this process, `?2` the row's ticket, the rest
+    /// is [`Begun::bind`]'s. Default: empty, there are none.
+    const OPEN: &'static str = "";
+
+    /// Deletes the open row of process `?1` and ticket `?2`.
+    const CLOSE: &'static str = "";
+
+    /// What becomes of open rows that are not process `?1`'s, when no other process uses the file any more: they were
+    /// left by a crash. Run when the file is opened, one after the other; done twice they must do no harm.
+    const RECOVER: &'static [&'static str] = &[];
+
+    /// Gives this row's values, in the order of the statement's parameters.
     ///
     /// # Errors
-    /// Whatever the statement says. A full disk or a locked file is tried again; a row that
-    /// the table refuses is left out and counted.
-    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<usize>;
+    /// Whatever `values` says.
+    fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()>;
+
+    /// Bytes that the row keeps beside its own size: its texts. Default 0.
+    fn size(&self) -> usize {
+        0
+    }
 }
+
+/// What is known of a row that is not whole yet.
+pub trait Begun: Send + Sync + 'static {
+    /// Gives the values of its open row, as they are now.
+    ///
+    /// # Errors
+    /// Whatever `values` says.
+    fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()>;
+}
+
+/// Called when a row is where a crash of the process cannot reach it (`true`), or was given up (`false`). Runs on the
+/// writer's thread and must not block it. Dropped without a call when the log ends before.
+pub type Told = Box<dyn FnOnce(bool) + Send>;
 
 /// A log in an SQLite file. Clones write to the same file through the same queue.
 ///
-/// Writing never waits: a row that finds the queue full is dropped and counted. While the file cannot be
-/// written (disk full, locked, gone), rows are kept as long as the queue has room, and the write is tried
-/// again after 100 ms, then less and less often, down to every 5 s.
+/// Writing never waits: a row that finds the queue full is dropped and counted. Rows are in the file a few
+/// milliseconds later, and then survive a crash of the process.
+///
+/// While the file cannot be written (disk full, locked, gone), rows go to a second file beside it, `<path>.spool`, and
+/// from there into the database once it can be written again, or at the next start; the write is tried again after
+/// 100 ms, then less and less often, down to every 5 s. Where the spool cannot be written either, rows are kept as long
+/// as the queue has room. A database that was deleted while it was open is begun anew, one that is corrupt is set aside
+/// as `<path>.corrupt-<milliseconds since 1970>`; both are told.
+///
 /// Others may read the file meanwhile (WAL). When the last clone is dropped, what is queued is still
 /// written, in the background; [`close`](Self::close) waits for it.
-pub struct SqliteLog<R> {
-    queue: SyncSender<Message<R>>,
-    shared: Arc<Shared>,
+pub struct SqliteLog<R: Row> {
+    handle: Arc<Handle<R>>,
 }
 
 /// How [`SqliteLog`] writes.
@@ -79,12 +125,59 @@ pub struct SqliteLog<R> {
 pub struct SqliteOptions {
     /// Rows that may wait. Default 8192, at least 1.
     pub queue: usize,
+    /// Bytes that waiting rows may have together. Default 16 MiB; one row always fits.
+    pub queue_bytes: usize,
     /// Rows in a transaction. Default 512, at least 1; a smaller batch is written after 5 ms.
     pub batch: usize,
     /// Rows older than this go, by [`Row::PRUNE_OLDER`]. Default: none go.
     pub max_age: Option<Duration>,
     /// Above this size in bytes the oldest rows go, by [`Row::PRUNE_OLDEST`]. Default: the file may grow.
     pub max_bytes: Option<u64>,
+    /// Bytes of rows that are kept beside the file while it cannot be written. Default 256 MiB; 0 keeps none.
+    pub spool_bytes: u64,
+    /// Bytes that the write-ahead log may have. A reader that does not end keeps it from being emptied: then rows go
+    /// to the spool until it does. Default 64 MiB.
+    pub wal_bytes: u64,
+}
+
+/// How a log is, at one moment.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SqliteState {
+    /// Rows that are in the file, since this log was opened.
+    pub written: u64,
+    /// Rows in memory that wait to be written.
+    pub queued: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// Rows in the spool that wait to be brought into the file.
+    pub spooled: u64,
+    /// Bytes of the spool.
+    pub spool_bytes: u64,
+    /// Rows that found the queue full, and are lost.
+    pub overflowed: u64,
+    /// Rows that came after the end, and are lost.
+    pub late: u64,
+    /// Rows that the table refused, and are lost.
+    pub rejected: u64,
+    /// Rows that were in the queue or the spool and had to be given up.
+    pub abandoned: u64,
+    /// Rows that have begun and are not whole.
+    pub running: u64,
+    /// How often the file was begun anew, because it was corrupt or gone.
+    pub replaced: u64,
+    /// Why rows cannot be written at present. `None`: they can.
+    pub failing: Option<Failing>,
+}
+
+/// Why a log cannot be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Failing {
+    /// What the last try said.
+    pub why: String,
+    /// When it began.
+    pub since: SystemTime,
 }
 
 /// Why a log cannot be opened.
@@ -111,25 +204,40 @@ pub enum SqliteError {
     Thread(std::io::Error),
 }
 
+// The last one that is dropped closes the log.
+struct Handle<R: Row>(Arc<Shared<R>>);
+
 enum Message<R> {
-    // Boxed: the queue makes room for every row it may hold, and touches all of it at the start.
-    Row(Box<R>),
-    // Look at the flags.
-    Wake,
+    // Boxed: the queue keeps room for as many as it ever held.
+    Row(Box<Entry<R>>),
+    Begun(u64, Arc<dyn Begun>),
 }
 
-#[derive(Default)]
-struct Shared {
-    // Taken into the queue; written; refused by the table. Each only grows.
+struct Entry<R> {
+    row: R,
+    bytes: usize,
+    ticket: Option<u64>,
+    told: Option<Told>,
+}
+
+struct Shared<R> {
+    queue: Queue<Message<R>>,
+    tickets: AtomicU64,
+    // Taken into the queue, or found in the spool; written; refused by the table; given up. Each only grows.
     accepted: AtomicU64,
     written: AtomicU64,
     rejected: AtomicU64,
-    // Not taken into the queue.
+    abandoned: AtomicU64,
+    // Not taken into the queue: it was full, or closed.
     overflowed: AtomicU64,
-    // No more rows: write what is there and end.
-    closing: AtomicBool,
+    late: AtomicU64,
+    // In the spool now.
+    spooled: AtomicU64,
+    spool_bytes: AtomicU64,
+    running: AtomicU64,
+    replaced: AtomicU64,
     // The deadline of `close` is over: end at once.
-    abandoned: AtomicBool,
+    give_up: AtomicBool,
     state: Mutex<State>,
     // Rang when a batch is done, at the end, and when a flag was set.
     bell: Condvar,
@@ -138,7 +246,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     finished: bool,
-    failing: Option<String>,
+    failing: Option<Failing>,
 }
 
 // === impl SqliteLog ===
@@ -149,106 +257,202 @@ impl<R: Row> SqliteLog<R> {
     /// # Errors
     /// If the file cannot be opened or written, is no database, or was written by a newer version.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, SqliteError> {
-        let (queue, rows) = sync_channel(options.queue.max(1));
-        let shared = Arc::new(Shared::default());
-        let writer = Writer::open(path.to_owned(), options, rows, Arc::clone(&shared))?;
+        let shared = Arc::new(Shared::new(&options));
+        let mut writer = Writer::new(path.to_owned(), options, Arc::clone(&shared));
+        writer.open(true)?;
+        Self::spawn(writer, shared)
+    }
+
+    /// The same, but a file that cannot be opened now is an outage like a later one: rows are spooled, and it is tried
+    /// again. [`state`](Self::state) says what is wrong, and a warning does.
+    ///
+    /// # Errors
+    /// Only [`SqliteError::Thread`].
+    pub fn start(path: &Path, options: SqliteOptions) -> Result<Self, SqliteError> {
+        let shared = Arc::new(Shared::new(&options));
+        let mut writer = Writer::new(path.to_owned(), options, Arc::clone(&shared));
+        if let Err(error) = writer.open(true) {
+            writer.failed(&error);
+        }
+        Self::spawn(writer, shared)
+    }
+
+    fn spawn(writer: Writer<R>, shared: Arc<Shared<R>>) -> Result<Self, SqliteError> {
         std::thread::Builder::new()
             .name("sqlite-log".to_owned())
             .spawn(move || writer.run())
             .map_err(SqliteError::Thread)?;
-        Ok(Self { queue, shared })
+        Ok(Self { handle: Arc::new(Handle(shared)) })
     }
 
     /// Queues a row; drops and counts it if the queue is full or the log is closed. Never blocks.
     pub fn push(&self, row: R) {
-        if self.shared.closing.load(Ordering::Acquire) {
-            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
+        self.end(None, row, None);
+    }
+
+    /// Notes that a row has begun. If it takes longer than 250 ms it is written as open, so that a crash leaves a trace
+    /// of it; until then it costs no more than this call. Returns the ticket that [`end`](Self::end) takes. Whoever
+    /// gave `begun` keeps it until then: when only the log has it, its row is taken for lost.
+    pub fn begin(&self, begun: Arc<dyn Begun>) -> u64 {
+        let ticket = self.shared().tickets.fetch_add(1, Ordering::Relaxed);
+        self.shared().queue.hint(Message::Begun(ticket, begun));
+        ticket
+    }
+
+    /// Queues a row as [`push`](Self::push) does: the whole of what was begun with this ticket. `told` learns when it is
+    /// safe.
+    pub fn end(&self, ticket: Option<u64>, row: R, told: Option<Told>) {
+        let shared = self.shared();
+        let bytes = size_of::<Entry<R>>() + row.size();
         // Counted first: the writer must not be ahead of the count.
-        self.shared.accepted.fetch_add(1, Ordering::AcqRel);
-        match self.queue.try_send(Message::Row(Box::new(row))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.accepted.fetch_sub(1, Ordering::AcqRel);
-                self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-            }
+        shared.accepted.fetch_add(1, Ordering::AcqRel);
+        let entry = Box::new(Entry { row, bytes, ticket, told });
+        if let Err(refused) = shared.queue.push(Message::Row(entry), bytes) {
+            shared.accepted.fetch_sub(1, Ordering::AcqRel);
+            let count = match refused {
+                Refused::Full => &shared.overflowed,
+                Refused::Closed => &shared.late,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Rows that will never be in the file: the queue was full, the log was closed, or the table refused them.
+    /// Rows that will never be in the file: the queue was full, the log was closed, the table refused them, or they
+    /// had to be given up.
     pub fn dropped(&self) -> u64 {
-        self.shared.overflowed.load(Ordering::Relaxed)
-            + self.shared.rejected.load(Ordering::Relaxed)
+        self.shared().dropped()
     }
 
     /// Rows that are in the file.
     pub fn written(&self) -> u64 {
-        self.shared.written.load(Ordering::Acquire)
+        self.shared().written.load(Ordering::Acquire)
     }
 
-    /// Rows that wait to be written.
+    /// Rows that wait to be written, in memory.
     pub fn waiting(&self) -> u64 {
-        self.shared.waiting()
+        self.shared().waiting()
     }
 
     /// Why rows cannot be written at present. `None`: they can.
     pub fn failing(&self) -> Option<String> {
-        self.shared.lock().failing.clone()
+        self.shared().lock().failing.as_ref().map(|failing| failing.why.clone())
+    }
+
+    /// Everything that can be said of it now.
+    pub fn state(&self) -> SqliteState {
+        let shared = self.shared();
+        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
+        let (queued, queued_bytes) = shared.queue.load();
+        SqliteState {
+            written: read(&shared.written),
+            queued: queued as u64,
+            queued_bytes: queued_bytes as u64,
+            spooled: read(&shared.spooled),
+            spool_bytes: read(&shared.spool_bytes),
+            overflowed: read(&shared.overflowed),
+            late: read(&shared.late),
+            rejected: read(&shared.rejected),
+            abandoned: read(&shared.abandoned),
+            running: read(&shared.running),
+            replaced: read(&shared.replaced),
+            failing: shared.lock().failing.clone(),
+        }
     }
 
     /// Waits until everything that was pushed before is in the file, at most this long. Blocks the thread:
     /// in async code call it from `spawn_blocking`. Returns whether it is.
     pub fn flush(&self, deadline: Duration) -> bool {
-        let target = self.shared.accepted.load(Ordering::Acquire);
-        self.shared.wait(deadline, |shared, state| state.finished || shared.done() >= target);
-        self.shared.done() >= target
+        let shared = self.shared();
+        let target = shared.accepted.load(Ordering::Acquire);
+        shared.wait(deadline, |shared, state| state.finished || shared.done() >= target);
+        shared.done() >= target
     }
 
     /// Takes no more rows, writes what is queued and moves everything into the main file, at most this
-    /// long. Blocks the thread: in async code call it from `spawn_blocking`. Returns how many rows were lost, 0 if all is well.
-    /// A second call waits likewise.
+    /// long. Blocks the thread: in async code call it from `spawn_blocking`. Returns how many rows are neither in the
+    /// file nor in the spool, 0 if all is well. A second call waits likewise.
     pub fn close(&self, deadline: Duration) -> usize {
-        self.shared.closing.store(true, Ordering::Release);
-        // A full queue needs no bell: its reader is awake.
-        let _ = self.queue.try_send(Message::Wake);
-        self.shared.ring();
-        if !self.shared.wait(deadline, |_, state| state.finished) {
-            self.shared.abandoned.store(true, Ordering::Release);
-            self.shared.ring();
+        let shared = self.shared();
+        shared.queue.close();
+        if !shared.wait(deadline, |_, state| state.finished) {
+            shared.give_up.store(true, Ordering::Release);
+            shared.ring();
         }
-        usize::try_from(self.shared.waiting()).unwrap_or(usize::MAX)
+        let abandoned = shared.abandoned.load(Ordering::Acquire);
+        usize::try_from(shared.waiting() + abandoned).unwrap_or(usize::MAX)
+    }
+
+    fn shared(&self) -> &Shared<R> {
+        &self.handle.0
     }
 }
 
-impl<R> Clone for SqliteLog<R> {
+impl<R: Row> Drop for Handle<R> {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+impl<R: Row> Clone for SqliteLog<R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), shared: Arc::clone(&self.shared) }
+        Self { handle: Arc::clone(&self.handle) }
     }
 }
 
-impl<R> fmt::Debug for SqliteLog<R> {
+impl<R: Row> fmt::Debug for SqliteLog<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteLog")
-            .field("written", &self.shared.written)
-            .field("waiting", &self.shared.waiting())
+            .field("written", &self.written())
+            .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }
 }
 
 // === impl Shared ===
 
-impl Shared {
+impl<R> Shared<R> {
+    fn new(options: &SqliteOptions) -> Self {
+        Self {
+            queue: Queue::new(options.queue, options.queue_bytes),
+            tickets: AtomicU64::new(1),
+            accepted: AtomicU64::default(),
+            written: AtomicU64::default(),
+            rejected: AtomicU64::default(),
+            abandoned: AtomicU64::default(),
+            overflowed: AtomicU64::default(),
+            late: AtomicU64::default(),
+            spooled: AtomicU64::default(),
+            spool_bytes: AtomicU64::default(),
+            running: AtomicU64::default(),
+            replaced: AtomicU64::default(),
+            give_up: AtomicBool::default(),
+            state: Mutex::default(),
+            bell: Condvar::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // Written, or never to be.
     fn done(&self) -> u64 {
-        self.written.load(Ordering::Acquire) + self.rejected.load(Ordering::Acquire)
+        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
+        read(&self.written) + read(&self.rejected) + read(&self.abandoned)
+    }
+
+    fn dropped(&self) -> u64 {
+        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
+        read(&self.overflowed) + read(&self.late) + read(&self.rejected) + read(&self.abandoned)
     }
 
     fn waiting(&self) -> u64 {
-        self.accepted.load(Ordering::Acquire).saturating_sub(self.done())
+        let spooled = self.spooled.load(Ordering::Acquire);
+        self.accepted.load(Ordering::Acquire).saturating_sub(self.done() + spooled)
+    }
+
+    fn gives_up(&self) -> bool {
+        self.give_up.load(Ordering::Acquire)
     }
 
     // Under the lock, so that no one who just looked misses it.
@@ -280,7 +484,15 @@ impl Shared {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { queue: 8192, batch: 512, max_age: None, max_bytes: None }
+        Self {
+            queue: 8192,
+            queue_bytes: 16 << 20,
+            batch: 512,
+            max_age: None,
+            max_bytes: None,
+            spool_bytes: 256 << 20,
+            wal_bytes: 64 << 20,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Failure {
     Usage(String),
     /// It could not be done.
     Failed(String),
+    /// The gateway was stopped, and rows of the log are not in its file. It has said so itself.
+    Incomplete,
     /// Whoever read the output has left, as `head` does. Not a failure of ours.
     Closed,
 }
@@ -20,15 +22,17 @@ impl Failure {
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Usage(message) | Self::Failed(message) => Some(message),
-            Self::Closed => None,
+            Self::Incomplete | Self::Closed => None,
         }
     }
 
-    /// The exit status: 64 for bad arguments or configuration, 1 for a failure, 0 when only the reader left.
+    /// The exit status: 64 for bad arguments or configuration, 1 for a failure, 3 for an incomplete log, 0 when only
+    /// the reader left.
     pub fn status(&self) -> u8 {
         match self {
             Self::Usage(_) => 64,
             Self::Failed(_) => 1,
+            Self::Incomplete => 3,
             Self::Closed => 0,
         }
     }

@@ -74,7 +74,7 @@ struct Line {
 }
 
 /// A request's failure, for a filter and for counting.
-pub(super) const FAILED: &str = "(ending = 'failed' OR coalesce(status_code, 0) >= 400)";
+pub(super) const FAILED: &str = "(ending IN ('failed', 'lost') OR coalesce(status_code, 0) >= 400)";
 
 const COLUMNS: &str = "rowid AS _row, \
      strftime('%m-%d', started_ms / 1000, 'unixepoch', 'localtime') AS _date, \

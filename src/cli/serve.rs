@@ -10,10 +10,12 @@ use tokio::runtime::{Builder, Runtime};
 pub(super) fn run(loaded: Loaded) -> Result<(), Failure> {
     messages::start(&loaded.config.log)?;
     let runtime = runtime()?;
-    runtime.block_on(run::run(loaded)).map_err(|error| match error {
-        StartError::Config(_) => Failure::Usage(error.to_string()),
-        StartError::Bind { .. } => Failure::Failed(error.to_string()),
-    })
+    match runtime.block_on(run::run(loaded)) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Failure::Incomplete),
+        Err(error @ StartError::Config(_)) => Err(Failure::Usage(error.to_string())),
+        Err(error @ StartError::Bind { .. }) => Err(Failure::Failed(error.to_string())),
+    }
 }
 
 /// The runtime that everything with a socket runs on.

@@ -76,6 +76,7 @@ fn the_reference_file_shows_every_key() {
                 url: Some("u".into()),
                 key: Some(SecretRef::env("K")),
                 chat: Some("c".into()),
+                breaker: Some("b".into()),
                 connect_s: Some(1.0),
                 first_byte_s: Some(1.0),
                 idle_s: Some(1.0),

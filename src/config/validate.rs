@@ -18,6 +18,7 @@ const CARRIED: [&str; 3] = ["tools", "images", "thinking"];
 const STORES: [&str; 3] = ["memory", "redis", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
 const DIALECTS: [&str; 4] = ["ollama", "openai", "anthropic", "responses"];
+const BREAKERS: [&str; 3] = ["local", "cloud", "off"];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Most bytes of one compiled expression; the default of the regex crate is ten times as much.
@@ -114,8 +115,12 @@ impl Found<'_> {
         self.at_least_one(at.key("max_connections"), server.max_connections as u64);
         self.at_least_one(at.key("max_body_bytes"), server.max_body_bytes as u64);
         self.at_least_one(at.key("max_answer_bytes"), server.max_answer_bytes as u64);
+        self.at_least_one(at.key("max_stream_bytes"), server.max_stream_bytes as u64);
         self.at_least_one(at.key("head_s"), server.head_s);
         self.at_least_one(at.key("first_byte_s"), server.first_byte_s);
+        if !(0.0..=3600.0).contains(&server.heartbeat_s) {
+            self.say(at.key("heartbeat_s"), "must be 0, or a number of seconds up to 3600");
+        }
         self.at_least_one(at.key("body_idle_s"), server.body_idle_s);
         self.at_least_one(at.key("body_s"), server.body_s);
         self.at_least_one(at.key("write_s"), server.write_s);
@@ -158,11 +163,17 @@ impl Found<'_> {
         if let Some(chat) = &upstream.chat {
             self.word(at.key("chat"), "dialect", chat, &DIALECTS);
         }
+        if let Some(breaker) = &upstream.breaker {
+            self.word(at.key("breaker"), "breaker", breaker, &BREAKERS);
+        }
         let times = [
             ("connect_s", upstream.connect_s),
             ("first_byte_s", upstream.first_byte_s),
             ("idle_s", upstream.idle_s),
             ("total_s", upstream.total_s),
+            ("queue_s", upstream.queue_s),
+            ("swap_wait_s", upstream.swap_wait_s),
+            ("load_s", upstream.load_s),
         ];
         for (key, seconds) in times {
             // Up to ten years, which every clock can add to now.

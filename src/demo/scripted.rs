@@ -88,7 +88,7 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
     match path.as_str() {
         "/api/version" => whole(&json!({ "version": "0.24.0" })),
         "/api/tags" => whole(&json!({ "models": MODELS.map(tag) })),
-        "/api/ps" => whole(&json!({ "models": [] })),
+        "/api/ps" => whole(&json!({ "models": MODELS.map(tag) })),
         "/v1/models" => whole(&json!({ "object": "list", "data": [
             { "id": CLOUD, "object": "model", "created": 1_721_172_741, "owned_by": "system" }
         ] })),

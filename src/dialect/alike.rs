@@ -39,6 +39,13 @@ pub(super) fn untranslatable(what: &str, why: &str) -> Error {
     Error::Untranslatable { what: short(what), to: "", why: short(why) }
 }
 
+/// What is told of a call whose arguments are no object, or are more than one.
+pub(super) fn invalid_call(name: &str) -> String {
+    let mut name = name.to_owned();
+    json::cut(&mut name, 64);
+    format!("upstream returned invalid tool call arguments for {name:?}")
+}
+
 /// Refuses a role that only the template of a model knows, and calls by anybody but the assistant: Ollama hands both to it.
 // Source: openai-python types/chat/chat_completion_message_param.py; `function` has no calls to answer any more.
 pub(super) fn known_role(index: usize, message: &Message) -> Result<(), Error> {

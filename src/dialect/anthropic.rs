@@ -147,6 +147,11 @@ impl Dialect for Anthropic {
         super::failure::read(status, body)
     }
 
+    // Source: docs.anthropic.com/en/api/messages-streaming, "Ping events".
+    fn heartbeat(&self, _operation: Operation, _model: &str, _now_ms: u64) -> Bytes {
+        Bytes::from_static(b"event: ping\ndata: {\"type\":\"ping\"}\n\n")
+    }
+
     fn terminal(&self) -> &'static [u8] {
         say::STOP
     }

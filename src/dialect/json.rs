@@ -273,7 +273,10 @@ struct Part<'a> {
     text: Loose<'a>,
 }
 
-/// A count where there is one; anything else is none.
+/// Most that anything counts to: what every reader of JSON keeps exactly. Source: RFC 8259 6.
+const MAX_COUNT: u64 = 1 << 53;
+
+/// A count where there is one; anything else is none, and so is more than can be counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count(pub(crate) Option<u64>);
 
@@ -281,7 +284,8 @@ impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         let float = || raw.parse::<f64>().ok().filter(|value| *value >= 0.0).map(|v| v as u64);
-        Ok(Self(raw.parse().ok().or_else(float)))
+        let count = raw.parse().ok().or_else(float);
+        Ok(Self(count.filter(|count| *count <= MAX_COUNT)))
     }
 }
 

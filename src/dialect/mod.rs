@@ -62,6 +62,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether a model has work with it, translated or not.
+    pub fn works_a_model(self) -> bool {
+        self.asks_a_model() || matches!(self, Self::Other | Self::Count)
+    }
+
     /// Whether a model is asked for an answer, which can be translated.
     pub fn asks_a_model(self) -> bool {
         matches!(self, Self::Chat | Self::Generate | Self::Embed | Self::EmbedOne)
@@ -253,6 +258,12 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// The words in an upstream's error body, and its code where it has one.
     fn read_error(&self, status: StatusCode, body: &[u8]) -> (String, Option<String>);
+
+    /// A sign of life inside a stream whose answer has not begun: what clients read over. Default: a comment of
+    /// server-sent events.
+    fn heartbeat(&self, _operation: Operation, _model: &str, _now_ms: u64) -> Bytes {
+        Bytes::from_static(b": keep-alive\n\n")
+    }
 
     /// What a client of this dialect waits for behind an answer that is whole already; empty where there is nothing.
     fn terminal(&self) -> &'static [u8];

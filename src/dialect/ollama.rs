@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod load;
+mod making;
 mod models;
 mod read;
 mod replay;
@@ -10,6 +11,7 @@ mod say;
 mod write;
 
 pub use load::load_answer;
+pub use making::{InMemory, Making};
 
 use super::{
     Ask, Dialect, Framing, Operation, Prompt, Quirks, ReadAnswer, Reply, Unread, Wishes,
@@ -120,6 +122,11 @@ impl Dialect for Ollama {
 
     fn read_error(&self, status: StatusCode, body: &[u8]) -> (String, Option<String>) {
         super::failure::read(status, body)
+    }
+
+    // There is no such thing as a comment: a piece without a word, which every client joins to the others.
+    fn heartbeat(&self, operation: Operation, model: &str, now_ms: u64) -> Bytes {
+        say::nothing(operation, model, now_ms)
     }
 
     fn terminal(&self) -> &'static [u8] {

@@ -176,6 +176,48 @@ fn exchange<B: Replace>(request: &mut Request<B>, sent: Bytes, decoded: Bytes) {
     request.body_mut().set_bytes(decoded);
 }
 
+/// Why the body of an answer cannot be unpacked.
+#[derive(Debug)]
+pub(crate) enum Unpacked {
+    /// It would be more than the limit.
+    TooLarge,
+    /// It is in a coding that is not read, or is not what its header says. The words for it.
+    Unreadable(String),
+}
+
+/// Whether these are the headers of a compressed body.
+pub(crate) fn is_packed(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_ENCODING) && !matches!(Coding::of(headers), Ok(None))
+}
+
+/// The body of an answer as it was before it was compressed, at most `limit` bytes of it; its header goes.
+pub(crate) async fn unpack(
+    headers: &mut HeaderMap,
+    body: Bytes,
+    limit: usize,
+) -> Result<Bytes, Unpacked> {
+    let named = headers.remove(CONTENT_ENCODING);
+    let packed = named.clone().map(|named| HeaderMap::from_iter([(CONTENT_ENCODING, named)]));
+    let unreadable = || {
+        let named = named.as_ref().map(|named| String::from_utf8_lossy(named.as_bytes()));
+        let named = named.unwrap_or_default();
+        Unpacked::Unreadable(format!(
+            "an answer that cannot be unpacked: Content-Encoding {named:?}"
+        ))
+    };
+    match packed.as_ref().map_or(Ok(None), Coding::of) {
+        Ok(None) => Ok(body),
+        Ok(Some(coding)) => {
+            headers.remove(CONTENT_LENGTH);
+            decode(Decoder::new(coding, body, limit), None).await.map_err(|error| match error {
+                Error::DecodedTooLarge { .. } => Unpacked::TooLarge,
+                _ => unreadable(),
+            })
+        }
+        Err(_) => Err(unreadable()),
+    }
+}
+
 fn refuse<B>(request: &mut Request<B>, error: &Error) -> Response<Bytes> {
     let front = Front::of(request.extensions());
     let record = Record::of(request.extensions_mut());

@@ -2,7 +2,8 @@
 //!
 //! It stands right below the log: everything else may refuse, and a refusal must already know its dialect.
 //! Every answer says who made it and why: `x-request-id`, `x-unigate-route`, `x-unigate-model`,
-//! `x-unigate-upstream`, `x-unigate-attempts`, `x-unigate-fallback`, `x-unigate-cache`, `Server-Timing`.
+//! `x-unigate-upstream`, `x-unigate-attempts`, `x-unigate-fallback`, `x-unigate-cache`, `Server-Timing`; and one that had to
+//! wait for a place in `x-unigate-queue`, as `3; waited=1200`: the place in the queue on arrival, and milliseconds.
 
 use super::{Front, path};
 use crate::record::{Record, attempt_words};
@@ -132,6 +133,10 @@ fn sign(record: &Record, cache: Option<&CacheStatus>, headers: &mut HeaderMap) {
     }
     if attempts.len() > 1 {
         put(headers, "x-unigate-fallback", &attempts_line(&attempts));
+    }
+    if let Some(queued) = record.queued() {
+        let line = format!("{}; waited={}", queued.position, queued.waited_ms);
+        put(headers, "x-unigate-queue", &line);
     }
     let total = record.started.elapsed().as_secs_f64() * 1000.0;
     put(headers, "server-timing", &format!("total;dur={total:.2}"));

@@ -5,6 +5,7 @@ use crate::{
     catalog::{Listing, Source, State},
     discovery::Discovery,
     error::Error,
+    health::Health,
     metrics::{self, Metrics},
     readiness::Readiness,
 };
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct Own {
     pub(super) metrics: Option<Metrics>,
     pub(super) readiness: Readiness,
+    pub(super) health: Health,
 }
 
 impl Own {
@@ -43,7 +45,7 @@ impl Own {
     fn ready(&self, discovery: &Discovery) -> Response<Bytes> {
         let catalog = discovery.catalog();
         let state = |listing: &Listing| match &listing.state {
-            State::Unknown => json!("not asked so far"),
+            State::Unknown => json!({ "up": null, "why": "not asked so far" }),
             State::Up { version } => {
                 json!({ "up": true, "version": version, "models": listing.models.len() })
             }
@@ -52,7 +54,13 @@ impl Own {
         let upstreams: Map<String, Value> = catalog
             .upstreams
             .iter()
-            .map(|(name, listing)| (name.to_string(), state(listing)))
+            .map(|(name, listing)| {
+                let mut state = state(listing);
+                if let Some((word, why)) = self.health.failing(name) {
+                    state["breaker"] = json!({ "state": word, "why": &*why });
+                }
+                (name.to_string(), state)
+            })
             .collect();
         let up = catalog.upstreams.values().any(|l| matches!(l.state, State::Up { .. }));
         let word = match (self.readiness.is_stopping(), up) {

@@ -1,5 +1,9 @@
 use super::*;
-use crate::log::{LogRow, Sink};
+use crate::{
+    log::{Begun, LogRow, Sink},
+    record::Record,
+};
+use http::{Extensions, Method};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Default)]
@@ -9,6 +13,19 @@ impl Sink for Kept {
     fn push(&self, row: LogRow) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(row);
     }
+}
+
+fn begun() -> Arc<Begun> {
+    Arc::new(Begun {
+        record: Record::of(&mut Extensions::new()),
+        client: None,
+        client_request_id: None,
+        dialect: "openai",
+        operation: None,
+        method: Method::POST,
+        path: "/v1/chat/completions".into(),
+        bytes_in: None,
+    })
 }
 
 fn row() -> LogRow {
@@ -45,8 +62,8 @@ fn has(metrics: &Metrics, sample: &str, expected: f64) {
 fn a_row_is_counted_where_it_is_handed_on() {
     let (metrics, kept) = (Metrics::new(), Kept::default());
     let sink = Counted::new(metrics.clone(), kept.clone());
-    sink.begin();
-    sink.begin();
+    sink.begin(&begun());
+    sink.begin(&begun());
     has(&metrics, "unigate_in_flight_requests", 2.0);
     sink.push(row());
     assert_eq!(kept.0.lock().unwrap().len(), 1);
@@ -69,7 +86,7 @@ fn a_row_is_counted_where_it_is_handed_on() {
 fn a_client_that_left_early_and_a_hit_name_no_upstream() {
     let metrics = Metrics::new();
     let sink = Counted::new(metrics.clone(), None::<Kept>);
-    sink.begin();
+    sink.begin(&begun());
     sink.push(LogRow {
         provider: None,
         status_code: None,
@@ -77,7 +94,7 @@ fn a_client_that_left_early_and_a_hit_name_no_upstream() {
         error_code: Some("client_closed"),
         ..row()
     });
-    sink.begin();
+    sink.begin(&begun());
     sink.push(LogRow { cache: Some("hit"), attempts: 0, ..row() });
     let labels = "dialect=\"openai\",operation=\"chat\",upstream=\"\"";
     has(
@@ -98,10 +115,10 @@ fn models_without_end_share_one_label() {
     let metrics = Metrics::new();
     let sink = Counted::new(metrics.clone(), None::<Kept>);
     for number in 0..500 {
-        sink.begin();
+        sink.begin(&begun());
         sink.push(LogRow { model_used: Some(format!("m{number}")), ..row() });
     }
-    sink.begin();
+    sink.begin(&begun());
     sink.push(LogRow { model_used: Some("x".repeat(9000)), ..row() });
     let text = metrics.text();
     assert_eq!(text.matches("kind=\"prompt\"").count(), 101);
@@ -113,7 +130,7 @@ fn models_without_end_share_one_label() {
 fn a_name_cannot_break_out_of_its_label() {
     let metrics = Metrics::new();
     let sink = Counted::new(metrics.clone(), None::<Kept>);
-    sink.begin();
+    sink.begin(&begun());
     sink.push(LogRow { model_used: Some("a\"} 1\nevil_total 9\\".into()), ..row() });
     let text = metrics.text();
     assert!(text.contains(r#"model="a\"} 1\nevil_total 9\\""#), "{text}");
@@ -162,7 +179,7 @@ fn a_host_may_register_the_counters_in_a_registry_of_its_own() {
     let mut registry = Registry::with_prefix("host");
     metrics.register(&mut registry);
     let sink = Counted::new(metrics, None::<Kept>);
-    sink.begin();
+    sink.begin(&begun());
     sink.push(row());
     let mut text = String::new();
     text::encode(&mut text, &registry).unwrap();

@@ -129,6 +129,7 @@ impl Reload {
             tracing::warn!("{section} changed; that takes effect after a restart");
         }
         self.swap.put(gateway);
+        resources.health.retain(|name| new.upstream.contains_key(name));
         if let Some((_, redis)) = fresh {
             report::cache(new, redis, &resources.metrics, &resources.readiness);
         }

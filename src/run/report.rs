@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     gateway::Resources,
+    health::Health,
     log::LogRow,
     metrics::{Metrics, Readings},
     readiness::{Part, Readiness},
@@ -40,7 +41,25 @@ pub(super) fn all(
     let (metrics, readiness) = (&resources.metrics, &resources.readiness);
     log(config, resources.log.clone(), metrics, readiness);
     cache(config, redis, metrics, readiness);
+    upstreams(resources.health.clone(), metrics);
     reloads.report(metrics, readiness);
+}
+
+fn upstreams(health: Health, metrics: &Metrics) {
+    metrics.read("upstreams", move |to| {
+        for condition in health.conditions() {
+            let labels = [("upstream", &*condition.upstream)];
+            let help = "Whether the upstream keeps failing and is left alone";
+            to.gauge(
+                "unigate_upstream_left_alone",
+                help,
+                &labels,
+                condition.word().ne("closed").into(),
+            );
+            let help = "How often that began";
+            to.counter("unigate_upstream_outages", help, &labels, condition.outages);
+        }
+    });
 }
 
 fn log(config: &Config, log: Option<SqliteLog<LogRow>>, metrics: &Metrics, readiness: &Readiness) {

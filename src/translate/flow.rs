@@ -24,6 +24,8 @@ pub struct Flow {
     deltas: Vec<Delta>,
     /// Where the next event is written; what has gone to the client is handed on, not copied.
     room: BytesMut,
+    /// Whether the fault is that of an upstream that speaks another language.
+    garbled: bool,
     state: State,
     now_ms: u64,
 }
@@ -71,6 +73,7 @@ impl Flow {
             way,
             deltas: Vec::new(),
             room: BytesMut::new(),
+            garbled: false,
             state: State::default(),
             now_ms: reply.created_ms,
         }
@@ -86,6 +89,7 @@ impl Flow {
         let (upstream, message) = (upstream.clone(), self.state.fault.clone()?);
         Some(match &self.forced {
             Some(forced) if forced.failed() => Error::NoCall { upstream, why: message },
+            _ if self.garbled => Error::NotUnderstood { upstream, why: message },
             _ => Error::Reported { upstream, message },
         })
     }
@@ -99,6 +103,8 @@ impl Flow {
             return Bytes::new();
         }
         self.now_ms = now_ms;
+        // Whether a part of an event has gone to the client already.
+        let begun = self.frames.inside();
         let mut out = self.room();
         // Where the bytes before those of this piece end in what is held.
         let mut passed = 0;
@@ -114,10 +120,10 @@ impl Flow {
                 Some(Ok(event)) => event,
                 Some(Err(TooLong)) => {
                     let most = crate::wire::MAX_EVENT;
-                    self.fault(
-                        format!("the upstream sent an event of more than {most} bytes"),
-                        &mut out,
-                    );
+                    self.garbled = true;
+                    let message = format!("the upstream sent an event of more than {most} bytes");
+                    let error = Error::Reported { upstream: "".into(), message };
+                    self.tell(&error, begun, &mut out);
                     break;
                 }
             };
@@ -190,6 +196,22 @@ impl Flow {
             return Bytes::new();
         }
         self.now_ms = now_ms;
+        self.last(&Error::Incomplete { upstream: upstream.clone() })
+    }
+
+    /// The stream broke or fell silent: the error event in the client's dialect.
+    ///
+    /// A stream that lacks nothing but its terminal, or the end of its last line, is closed properly instead, and is
+    /// finished then.
+    pub fn fail(&mut self, error: &Error) -> Bytes {
+        if self.over() {
+            return Bytes::new();
+        }
+        self.last(error)
+    }
+
+    /// What is left over, if it is a whole event; then the terminal that only this was missing, or the error.
+    fn last(&mut self, error: &Error) -> Bytes {
         let mut out = BytesMut::new();
         let inside = self.frames.inside();
         let mut cut = false;
@@ -209,23 +231,7 @@ impl Flow {
         if self.over() || self.close(inside, cut, &mut out) {
             return out.freeze();
         }
-        let error = Error::Incomplete { upstream: upstream.clone() };
-        self.tell(&error, inside, &mut out);
-        out.freeze()
-    }
-
-    /// The stream broke or fell silent: the error event in the client's dialect.
-    ///
-    /// A stream that lacks nothing but its terminal is closed properly instead, and is finished then.
-    pub fn fail(&mut self, error: &Error) -> Bytes {
-        if self.over() {
-            return Bytes::new();
-        }
-        let mut out = BytesMut::new();
-        let inside = self.frames.inside();
-        if !self.close(inside, inside, &mut out) {
-            self.tell(error, inside, &mut out);
-        }
+        self.tell(error, inside, &mut out);
         out.freeze()
     }
 
@@ -264,6 +270,9 @@ impl Flow {
         }
         self.reader.read(&event.data, &mut self.deltas);
         self.apply(out);
+        if self.state.fault.is_some() {
+            self.garbled = !whole(&event.data);
+        }
     }
 
     fn apply(&mut self, out: &mut BytesMut) {

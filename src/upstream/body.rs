@@ -31,6 +31,9 @@ pub struct AnswerBody {
     inner: Option<Incoming>,
     watch: Watch,
     timer: Option<Timer>,
+    /// Bytes that may come, and how many of them have not.
+    limit: usize,
+    room: usize,
     upstream: Arc<str>,
     record: Option<Record>,
     /// What is known of an answer that is whole in `ready`.
@@ -59,6 +62,8 @@ impl AnswerBody {
             inner: None,
             watch: Watch::Nothing,
             timer: None,
+            limit: usize::MAX,
+            room: usize::MAX,
             upstream,
             record: None,
             state: None,
@@ -97,13 +102,19 @@ impl AnswerBody {
         record: Option<Record>,
         permit: Permit,
     ) -> Self {
-        let (timer, state) = (None, None);
-        Self { ready, inner, watch, timer, upstream, record, state, _permit: permit }
+        let whole = Self::whole(ready, upstream);
+        Self { inner, watch, record, _permit: permit, ..whole }
     }
 
     /// Gives up after `idle` without a frame, and at `total` after `started`.
     pub(super) fn timed(mut self, idle: Duration, total: Duration, started: Instant) -> Self {
         self.timer = Some(Timer::new(idle, total, started));
+        self
+    }
+
+    /// Ends with an error after this many bytes.
+    pub(super) fn bounded(mut self, limit: usize) -> Self {
+        (self.limit, self.room) = (limit, limit);
         self
     }
 
@@ -168,15 +179,28 @@ impl AnswerBody {
     fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.inner = None;
         self.timer = None;
-        self.fault(error.code(), &error.to_string());
-        match &mut self.watch {
+        if let Watch::Flow(flow) = &mut self.watch {
+            let tail = flow.fail(&error);
             // A finished stream cannot fail any more.
-            Watch::Flow(flow) if flow.state().finished => Poll::Ready(None),
-            Watch::Flow(flow) => Poll::Ready(Some(Ok(Frame::data(flow.fail(&error))))),
-            Watch::Nothing | Watch::Whole { .. } | Watch::Several(_) => {
-                Poll::Ready(Some(Err(Box::new(error))))
+            if flow.state().finished {
+                self.learn();
+            } else {
+                self.fault(error.code(), &error.to_string());
             }
+            return Poll::Ready((!tail.is_empty()).then(|| Ok(Frame::data(tail))));
         }
+        self.fault(error.code(), &error.to_string());
+        Poll::Ready(Some(Err(Box::new(error))))
+    }
+
+    /// The error, once more has come than may.
+    fn count(&mut self, bytes: usize) -> Option<Error> {
+        let Some(room) = self.room.checked_sub(bytes) else {
+            let (limit, setting) = (self.limit, "server.max_stream_bytes");
+            return Some(Error::TooMuch { upstream: self.upstream.clone(), limit, setting });
+        };
+        self.room = room;
+        None
     }
 
     fn pass(&mut self, data: Bytes) -> Bytes {
@@ -226,12 +250,16 @@ impl Body for AnswerBody {
                     }
                     match frame.into_data() {
                         Ok(data) => {
+                            if let Some(error) = this.count(data.len()) {
+                                return this.fail(error);
+                            }
                             let out = this.pass(data);
                             if !out.is_empty() {
                                 return Poll::Ready(Some(Ok(Frame::data(out))));
                             }
                         }
-                        Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                        // Nothing in them is for the client.
+                        Err(_trailers) => {}
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {

@@ -20,8 +20,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::sync::Semaphore;
-use unigate_layers::body::Buffered;
+use unigate_layers::{admit::Gate, body::Buffered};
 
 /// A stream of several choices.
 pub(super) struct Several {
@@ -38,7 +37,8 @@ pub(super) struct Several {
 struct Queue {
     waiting: VecDeque<(usize, Start)>,
     running: Vec<Running>,
-    places: Option<Arc<Semaphore>>,
+    gate: Gate,
+    group: Arc<str>,
     /// The request's own place; one choice may always run.
     _permit: Permit,
 }
@@ -89,7 +89,8 @@ where
         let mut queue = Queue {
             waiting: waiting.collect(),
             running: Vec::with_capacity(count),
-            places: self.upstream.places.clone(),
+            gate: self.upstream.admission.gate().clone(),
+            group: self.group(),
             _permit: permit,
         };
         let (record, upstream) = (self.record.clone(), self.upstream.name.clone());
@@ -147,11 +148,10 @@ impl Queue {
 
     /// A place for one more; `None` where there is none.
     fn place(&self) -> Option<Permit> {
-        match &self.places {
-            None => Some(None),
-            Some(_) if self.running.iter().all(|running| running.own.is_some()) => Some(None),
-            Some(places) => places.clone().try_acquire_owned().ok().map(Some),
+        if self.running.iter().all(|running| running.own.is_some()) {
+            return Some(None);
         }
+        self.gate.try_enter(&self.group).map(Some)
     }
 
     /// Every answer in its order, or the first refusal.

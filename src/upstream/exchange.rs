@@ -1,11 +1,11 @@
 //! One request to one upstream: sent as this upstream takes it, answered as this client reads it.
 
 use super::{
-    AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, headers, images::Images,
-    outgoing::Outgoing, upload::Upload,
+    AnswerBody, Bounds, BoxError, Permit, Upstream, Upstreams, admission, headers, images::Images,
+    loads, outgoing::Outgoing, upload::Upload,
 };
 use crate::{
-    dialect::{Reply, StreamUsage},
+    dialect::{Reply, StreamUsage, ollama::Making},
     error::Error,
     front::{Ask, Encoded, Front},
     record::{Record, Served, now_ms},
@@ -39,6 +39,16 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     /// Whether usage was asked for without knowing whether that is understood.
     pub(super) tries_usage: bool,
     pub(super) aim: Aim,
+    /// The model that the upstream is asked for.
+    model: Option<Arc<str>>,
+    /// Who answers, told to the record as soon as somebody is asked.
+    served: Option<Served>,
+    /// What the upstream must have in memory, where that is known.
+    making: Option<Making>,
+    /// Kept for a second attempt.
+    place: Permit,
+    /// How this process signs what it sends.
+    via: HeaderValue,
 }
 
 impl<B> Exchange<B>
@@ -72,9 +82,8 @@ where
         let dialect = pair.map_or("", |pair| pair.upstream.name());
         let served =
             Served { upstream: upstream.name.clone(), model: target.model.clone(), dialect };
-        record.serve(served);
-        let known = target.model.as_ref().or(ask.as_ref().and_then(|ask| ask.model.as_ref()));
-        let known = known.and_then(|model| (upstreams.knows)(&upstream.name, model));
+        let sent = target.model.clone().or(ask.as_ref().and_then(|ask| ask.model.clone()));
+        let known = sent.as_ref().and_then(|model| (upstreams.knows)(&upstream.name, model));
         let mut quirks = upstream.quirks;
         if upstream.unasked.load(Ordering::Relaxed) {
             quirks.usage = StreamUsage::Unasked;
@@ -98,6 +107,11 @@ where
             images: upstreams.images.clone(),
             tries_usage: false,
             aim,
+            model: sent,
+            served: Some(served),
+            making: None,
+            place: None,
+            via: upstreams.instance.clone(),
         }
     }
 
@@ -107,21 +121,18 @@ where
         mut self,
         head: request::Parts,
         body: Buffered<B>,
-        permit: Permit,
-        via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let unsure = streamed && self.aim.quirks.usage == StreamUsage::Tried;
         let again = unsure.then(|| Some((head.clone(), body.replay()?))).flatten();
-        match (self.attempt(head, body, permit, via).await, again) {
+        match (self.attempt(head, body).await, again) {
             (Err(Error::Reported { message, .. }), Some((head, body)))
                 if self.tries_usage && names_usage(&message) =>
             {
                 self.upstream.unasked.store(true, Ordering::Relaxed);
                 self.aim.quirks.usage = StreamUsage::Unasked;
                 self.tries_usage = false;
-                let permit = self.upstream.enter()?;
-                self.attempt(head, body, permit, via).await
+                self.attempt(head, body).await
             }
             (answer, _) => answer,
         }
@@ -131,12 +142,23 @@ where
         &mut self,
         mut head: request::Parts,
         body: Buffered<B>,
-        permit: Permit,
-        via: &HeaderValue,
     ) -> Result<Response<AnswerBody>, Error> {
-        let sent = self.outgoing(&mut head, body).await?;
+        let client = admission::client(head.extensions.get(), &head.headers);
+        let sent = self.outgoing(&mut head, body).await.inspect_err(|_| self.serve())?;
+        let place = match &sent {
+            Outgoing::Answered(_) | Outgoing::Estimated(_) => None,
+            Outgoing::Send { body, .. } => {
+                let body = body.bytes().cloned();
+                self.place(body, client).await?
+            }
+            Outgoing::Several(bodies) => {
+                let body = bodies.first().cloned();
+                self.place(body, client).await?
+            }
+        };
+        self.serve();
         let upstream = &*self.upstream;
-        headers::outgoing(&mut head.headers, upstream.forward_client_key, via);
+        headers::outgoing(&mut head.headers, upstream.forward_client_key, &self.via);
         let client = Front::of(&head.extensions).dialect.name();
         let spoken = self.pair.map_or(upstream.provider.dialect, |pair| pair.upstream).name();
         headers::suit(&mut head.headers, upstream.provider, client, spoken);
@@ -155,10 +177,63 @@ where
                 if let Some(encoded) = head.extensions.get::<Encoded>() {
                     encoded.restore(&mut head.headers, &mut body);
                 }
-                self.send(head, body, strip_usage, permit).await
+                self.send(head, body, strip_usage, place).await
             }
-            Outgoing::Several(bodies) => self.several(head, bodies, permit).await,
+            Outgoing::Several(bodies) => self.several(head, bodies, place).await,
         }
+    }
+
+    /// Tells the record once who is asked.
+    fn serve(&mut self) {
+        if let Some(served) = self.served.take() {
+            self.record.serve(served);
+        }
+    }
+
+    /// Waits for a place to ask a model, and for the model; what asks none goes through.
+    async fn place(&mut self, body: Option<Bytes>, client: u64) -> Result<Permit, Error> {
+        if self.place.is_some() {
+            return Ok(self.place.clone());
+        }
+        let Some(pair) = self.pair.filter(|pair| pair.operation.works_a_model()) else {
+            return Ok(None);
+        };
+        let model = self.model.clone().unwrap_or_default();
+        let body = body.filter(|_| pair.upstream.name() == "ollama" && self.is_translatable());
+        let making = body.as_ref().map(|body| Making::of(pair.operation, &model, body));
+        self.making = making;
+        let group = self.group();
+        let upstream = &self.upstream;
+        let ready = async {
+            let name = &upstream.name;
+            let place = upstream.admission.enter(name, group, client, &self.record).await?;
+            if let (Some(making), Some(body)) = (&self.making, &body)
+                && self.aim.model.loads
+                && !pair.upstream.is_load(pair.operation, body)
+            {
+                loads::ready(upstream, making, &place, &self.via).await;
+            }
+            Ok(place)
+        };
+        let (name, asked) = (upstream.name.clone(), Instant::now());
+        let place = tokio::select! {
+            biased;
+            place = ready => place?,
+            // Nobody waits in a queue for one that has stopped answering.
+            () = upstream.stops() => {
+                return Err(Error::Dead { upstream: name, waited: asked.elapsed() });
+            }
+        };
+        // Waiting for a place or a model is no part of the upstream's time to answer.
+        self.started = Instant::now();
+        self.place = Some(place);
+        Ok(self.place.clone())
+    }
+
+    /// The requests that this one counts among: those that need the same in memory.
+    pub(super) fn group(&self) -> Arc<str> {
+        let model = || self.model.as_deref().unwrap_or_default().to_lowercase().into();
+        self.making.as_ref().map_or_else(model, |making| making.key.clone())
     }
 
     fn estimated(&self, bytes: Bytes) -> Response<AnswerBody> {
@@ -184,6 +259,11 @@ where
             images: None,
             tries_usage: false,
             aim: Aim::default(),
+            model: self.model.clone(),
+            served: None,
+            making: self.making.clone(),
+            place: None,
+            via: self.via.clone(),
         }
     }
 
@@ -204,6 +284,11 @@ where
             let response =
                 upstream.http.request(request).await.map_err(|error| self.unreachable(&error))?;
             let mut response = self.incoming(response, strip_usage, permit).await?;
+            if let Some(making) = &self.making
+                && response.status().is_success()
+            {
+                loads::answered(&self.upstream, making, &self.via);
+            }
             self.warn(response.headers_mut());
             Ok(response)
         };
@@ -214,11 +299,18 @@ where
         // An unstreamed answer sends its head when it is complete: only the whole has a limit.
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let waited = if streamed { upstream.first_byte } else { upstream.total };
-        let name = upstream.name.clone();
-        match tokio::time::timeout(waited, answer).await {
-            Ok(result) => result,
-            Err(_) if streamed => Err(Error::FirstByteTimeout { upstream: name, waited }),
-            Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+        let (name, asked) = (upstream.name.clone(), Instant::now());
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(waited, answer) => match answer {
+                Ok(result) => result,
+                Err(_) if waited < upstream.total => {
+                    Err(Error::FirstByteTimeout { upstream: name, waited })
+                }
+                Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
+            },
+            // What loads a model is waited for, what has stopped answering is not.
+            () = upstream.stops() => Err(Error::Dead { upstream: name, waited: asked.elapsed() }),
         }
     }
 

@@ -129,6 +129,8 @@ const KEEP_ALIVE: &str = "x-unigate-keep-alive";
 
 /// Takes out of an answer what must not travel. What it says of its length stays only if its bytes do.
 pub(super) fn incoming(headers: &mut HeaderMap, same_bytes: bool) {
+    // Source: RFC 9112 6.3, of two lengths the one in chunks holds.
+    let same_bytes = same_bytes && !headers.contains_key(TRANSFER_ENCODING);
     strip_connection(headers);
     headers.remove(SET_COOKIE);
     headers.remove("keep-alive");

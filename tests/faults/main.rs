@@ -5,9 +5,20 @@
 
 mod access;
 mod client;
+mod client_leaves;
+mod client_queued;
 mod matrix;
 mod operation;
+mod operation_sleep;
 mod redis;
 mod rig;
 mod store;
 mod upstream;
+mod upstream_bytes;
+mod upstream_cuts;
+mod upstream_health;
+mod upstream_limits;
+mod upstream_loads;
+mod upstream_retry;
+mod upstream_splits;
+mod upstream_tls;

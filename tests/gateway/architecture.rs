@@ -22,18 +22,31 @@ const MAY: &[(&str, &[&str])] = &[
     ("models", &["catalog", "chat", "dialect", "pick"]),
     // The face to the client.
     ("front", &["dialect", "error", "memory", "record"]),
+    ("heartbeat", &["dialect", "error", "front", "record"]),
     // Policies, the leaf and the desk: strangers to one another.
     ("access", &["dialect", "error", "front", "peer", "record"]),
     ("cache", &["chat", "dialect", "front", "record", "translate"]),
-    ("log", &["front", "record"]),
+    ("log", &["dialect", "front", "record"]),
     ("retry", &["error", "record"]),
+    // What the leaf learns of those it asks, and who stands above it shows.
+    ("health", &["error"]),
     (
         "route",
         &["catalog", "config", "dialect", "error", "front", "intent", "models", "pick", "record"],
     ),
     (
         "upstream",
-        &["chat", "config", "dialect", "error", "front", "provider", "record", "translate"],
+        &[
+            "chat",
+            "config",
+            "dialect",
+            "error",
+            "front",
+            "health",
+            "provider",
+            "record",
+            "translate",
+        ],
     ),
     // What looks around, and what answers from what was seen.
     ("discovery", &["catalog", "chat", "config", "models", "provider", "upstream"]),
@@ -45,6 +58,7 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "error",
             "front",
+            "health",
             "metrics",
             "models",
             "pick",
@@ -71,6 +85,8 @@ const MAY: &[(&str, &[&str])] = &[
             "discovery",
             "edge",
             "front",
+            "heartbeat",
+            "health",
             "local",
             "log",
             "memory",
@@ -92,6 +108,7 @@ const MAY: &[(&str, &[&str])] = &[
             "config",
             "discovery",
             "gateway",
+            "health",
             "listen",
             "log",
             "memory",

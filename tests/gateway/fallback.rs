@@ -53,7 +53,8 @@ async fn our_own_limit_goes_to_the_next_one_and_its_place_is_free_again_after_th
     let cloud = Upstream::always(&["g"], Script::chunks(&["saved"])).await;
     let mut config = config(&[("ollama", "ollama", &local), ("cloud", "openai", &cloud)]);
     config.models.fallback = vec!["cloud/g".into()];
-    config.upstream.get_mut("ollama").unwrap().max_in_flight = 1;
+    let ollama = config.upstream.get_mut("ollama").unwrap();
+    (ollama.max_in_flight, ollama.max_queued) = (1, Some(0));
     let gateway = Gateway::start(config).await;
     let client = gateway.client();
     let mut first =

@@ -213,7 +213,9 @@ async fn a_log_that_cannot_be_written_costs_no_request() {
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, "no database at all, but long enough to be looked at".repeat(50))
         .unwrap();
-    for path in [file.join("requests.db"), folder.path().to_owned(), garbage.clone()] {
+    let directory = folder.path().join("directory");
+    std::fs::create_dir(&directory).unwrap();
+    for path in [file.join("requests.db"), directory, garbage.clone()] {
         let upstream = ollama().await;
         let mut config = config(&[("ollama", "ollama", &upstream)]);
         config.log.path = Some(path.clone());
@@ -316,4 +318,84 @@ async fn what_was_left_out_and_what_tokens_were_spent_on_stand_in_the_row() {
     let warned = json!("local does not take: logit_bias");
     assert_eq!(columns(&rows[0], &spent), [warned, Value::Null, Value::Null]);
     assert_eq!(columns(&rows[1], &spent), [Value::Null, json!(7), json!(4)]);
+}
+
+#[tokio::test]
+async fn what_takes_long_stands_beside_the_rows_until_it_ends_and_is_lost_in_a_crash() {
+    let go = std::sync::Arc::new(tokio::sync::Notify::new());
+    let mut script = Script::chat(&["one", "two"]);
+    script.steps.insert(1, Step::Wait(go.clone()));
+    let upstream = Upstream::always(&["m"], script).await;
+    let gateway = Gateway::before(&upstream).await;
+    let client = gateway.client();
+    let mut answer = client.open(Method::POST, "/api/chat", ask(true).to_string()).await;
+    next(&mut answer).await.unwrap();
+    let running = |db: &std::path::Path| -> Vec<(String, String, String, String)> {
+        let db = rusqlite::Connection::open(db).unwrap();
+        let columns = "id, model_requested, provider, path";
+        let mut rows = db.prepare(&format!("SELECT {columns} FROM request_running")).unwrap();
+        let rows =
+            rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let open = loop {
+        let open = running(&gateway.db);
+        if !open.is_empty() {
+            break open;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert_eq!(open, [(id.clone(), "m".into(), "ollama".into(), "/api/chat".into())]);
+    // The file as a crash would leave it now.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("requests.db");
+    rusqlite::Connection::open(&gateway.db)
+        .unwrap()
+        .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
+    go.notify_one();
+    while next(&mut answer).await.is_some() {}
+    let db = gateway.db.clone();
+    // What is written at the end takes its place in the same transaction.
+    while !running(&db).is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let rows = gateway.stop().await;
+    assert_eq!(
+        (rows.len(), &rows[0]["ending"], &rows[0]["id"]),
+        (1, &json!("complete"), &json!(id))
+    );
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.log.path = Some(copy);
+    let rows = Gateway::start(config).await.stop().await;
+    let what = ["id", "ending", "error_code", "status_code", "model_used", "path"];
+    let lost = json!([id, "lost", "gateway_crashed", null, "m", "/api/chat"]);
+    assert_eq!(rows.iter().map(|row| json!(columns(row, &what))).collect::<Vec<_>>(), [lost]);
+}
+
+#[tokio::test]
+async fn in_strict_mode_the_row_is_there_when_the_client_has_the_end() {
+    let upstream = ollama().await;
+    let mut config = config(&[("ollama", "ollama", &upstream)]);
+    config.log.strict = true;
+    let gateway = Gateway::start(config).await;
+    let db = rusqlite::Connection::open(&gateway.db).unwrap();
+    let written = |id: &str| -> i64 {
+        let sql = "SELECT count(*) FROM request_logs WHERE id = ?1";
+        db.query_row(sql, [id], |row| row.get(0)).unwrap()
+    };
+    let client = gateway.client();
+    for at in 0..20 {
+        let (method, path, body) = match at % 5 {
+            0 => (Method::POST, "/api/chat", ask(true).to_string()),
+            1 => (Method::POST, "/v1/chat/completions", ask(true).to_string()),
+            2 => (Method::POST, "/v1/chat/completions", ask(false).to_string()),
+            3 => (Method::POST, "/v1/chat/completions", "{".to_owned()),
+            _ => (Method::HEAD, "/", String::new()),
+        };
+        let answer = client.send(method, path, body).await;
+        assert_eq!(written(answer.header("x-request-id")), 1, "{path} {at}");
+    }
+    gateway.stop().await;
 }

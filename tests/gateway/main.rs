@@ -27,3 +27,4 @@ mod strict;
 mod support;
 mod tls;
 mod translate;
+mod waiting;

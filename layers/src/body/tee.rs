@@ -114,6 +114,12 @@ where
         }
         Self { inner, observer, declared, seen: 0 }
     }
+
+    /// Whether the observer has been told the end.
+    #[cfg_attr(not(feature = "log"), expect(dead_code, reason = "only the log asks"))]
+    pub(crate) fn is_told(&self) -> bool {
+        self.observer.is_none()
+    }
 }
 
 impl<B, O> Body for Tee<B, O>

@@ -26,7 +26,7 @@ impl Exchange for Seen {
     }
 }
 
-type Answer = Response<Tee<Script, Watch<Seen>>>;
+type Answer = Response<Watched<Script, Seen>>;
 
 async fn send(seen: &Seen, request: Request<()>, answer: Response<Script>) -> Answer {
     let mut answer = Some(answer);
@@ -126,4 +126,101 @@ async fn without_a_recorder_everything_passes() {
     });
     let answer = LogLayer::new(None::<Seen>).layer(inner).oneshot(Request::new(())).await;
     assert_eq!(play(answer.unwrap().into_body()), "a");
+}
+
+/// Holds the end of its answers until the test says so.
+#[derive(Clone, Default)]
+struct Strict {
+    seen: Seen,
+    safe: std::sync::Arc<tokio::sync::Notify>,
+}
+
+impl<B> Recorder<B> for Strict {
+    type Exchange = Self;
+
+    fn begin(&self, _: &mut Request<B>) -> Self {
+        self.clone()
+    }
+}
+
+impl Exchange for Strict {
+    fn hold(&mut self) -> Option<Hold> {
+        let safe = self.safe.clone();
+        Some(Box::pin(async move { safe.notified().await }))
+    }
+
+    fn end(self, ending: Ending) {
+        Observer::end(self.seen, ending);
+    }
+}
+
+/// What of an answer goes out before its record is safe, and what after.
+async fn held(body: Script, head: &[(&str, &str)], status: u16) -> (String, String) {
+    let strict = Strict::default();
+    let mut answer = Some({
+        let mut answer = Response::builder().status(status);
+        for (name, value) in head {
+            answer = answer.header(*name, *value);
+        }
+        answer.body(body).unwrap()
+    });
+    let inner = service_fn(move |_| {
+        let answer = answer.take().unwrap();
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let call = LogLayer::new(strict.clone()).layer(inner).oneshot(Request::new(()));
+    let mut call = tokio_test(call);
+    let Poll::Ready(answer) = call.poll() else {
+        assert_eq!(strict.seen.endings().len(), 1, "it waits for nothing but its record");
+        strict.safe.notify_one();
+        assert!(call.poll().is_ready());
+        return ("no head".into(), "head".into());
+    };
+    let mut body = answer.unwrap().into_body();
+    let mut read = || {
+        let mut text = String::new();
+        for _ in 0..20 {
+            match crate::testing::frame(&mut body) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    text += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+                }
+                Poll::Ready(Some(Err(_))) => return text + "!",
+                Poll::Ready(None) => return text + ".",
+                Poll::Pending => {}
+            }
+        }
+        text
+    };
+    let before = read();
+    assert_eq!(strict.seen.endings().len(), 1, "the end has been told before it is passed on");
+    strict.safe.notify_one();
+    (before, read())
+}
+
+struct Polled<F>(Pin<Box<F>>);
+
+fn tokio_test<F: Future>(future: F) -> Polled<F> {
+    Polled(Box::pin(future))
+}
+
+impl<F: Future> Polled<F> {
+    fn poll(&mut self) -> Poll<F::Output> {
+        self.0.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+}
+
+#[tokio::test]
+async fn the_last_piece_and_the_end_wait_until_the_record_is_safe() {
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let body = Script::new([Data("a"), Pending, Data("b"), Data("c"), Data("end")]);
+    assert_eq!(held(body, &[], 200).await, pair("abc", "end."));
+    // The end is known from the length.
+    let body = Script::new([Data("ab"), Data("cd"), Pending]);
+    assert_eq!(held(body, &[("content-length", "4")], 200).await, pair("ab", "cd."));
+    let body = Script::new([Data("a"), Breaks]);
+    assert_eq!(held(body, &[], 200).await, pair("", "a!"));
+    // Where there is a pause before the end, only the end is left to wait.
+    let body = Script::new([Data("a"), Pending]);
+    assert_eq!(held(body, &[], 200).await, pair("a", "."));
+    assert_eq!(held(Script::new([]), &[], 204).await, pair("no head", "head"));
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,13 +15,14 @@ const SLOTS: u64 = 10;
 // exceeds it shares one account.
 const MAX_ACCOUNTS: usize = 1024;
 
-/// A shared limit on retries: a share of the requests of the last while, plus a few.
+/// A shared limit on retries: a share of the requests of the last while, or a few where that is more.
 ///
 /// When an upstream is ill, every client's request becomes several, which is what keeps it ill. The
-/// budget lets a single failure be retried and a storm not. One account per upstream: the one that the
-/// request was meant for first.
+/// budget lets a single failure be retried and a storm not: with 20 percent, however many requests fail, what they
+/// become is never more than 1.2 times as many. One account per upstream, into which each client's request pays once
+/// when it first comes to that upstream.
 pub struct Budget {
-    share: f64,
+    percent: AtomicU32,
     reserve: f64,
     slot: Duration,
     start: Instant,
@@ -43,18 +45,27 @@ struct Slot {
 // === impl Budget ===
 
 impl Budget {
-    /// Allows, within `window`, retries for `percent` of the requests, plus `min_per_s` a second.
+    /// Allows, within `window`, retries for `percent` of the requests, or `min_per_s` a second where that is more.
     ///
     /// `percent` may exceed 100. A good start for a few clients: 20, 10, ten seconds.
     pub fn new(percent: u32, min_per_s: u32, window: Duration) -> Self {
         let window = window.max(Duration::from_millis(10));
         Self {
-            share: f64::from(percent) / 100.0,
+            percent: AtomicU32::new(percent),
             reserve: f64::from(min_per_s) * window.as_secs_f64(),
             slot: window / SLOTS as u32,
             start: Instant::now(),
             accounts: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Allows another share from now on; what was paid in and taken out so far still counts.
+    pub fn set_percent(&self, percent: u32) {
+        self.percent.store(percent, Ordering::Relaxed);
+    }
+
+    fn share(&self) -> f64 {
+        f64::from(self.percent.load(Ordering::Relaxed)) / 100.0
     }
 
     /// Counts one request of a client.
@@ -71,7 +82,7 @@ impl Budget {
         let now = self.now();
         self.with(upstream, |account| {
             let (requests, retries) = account.sums(now);
-            let allowed = self.reserve + self.share * requests;
+            let allowed = self.reserve.max(self.share() * requests);
             if retries + 1.0 > allowed {
                 return false;
             }
@@ -107,7 +118,7 @@ impl Budget {
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget")
-            .field("share", &self.share)
+            .field("share", &self.share())
             .field("reserve", &self.reserve)
             .field("accounts", &self.lock().len())
             .finish_non_exhaustive()

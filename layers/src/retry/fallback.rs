@@ -43,8 +43,6 @@ struct Run {
     attempts: Vec<Attempt>,
     started: Option<Instant>,
     sent: Option<Instant>,
-    // The budget's account.
-    account: Option<Arc<str>>,
     // Tries of the present target so far.
     tries: u32,
     // The first of the `Fallbacks` that was not tried.
@@ -126,22 +124,39 @@ impl<J> Fallback<J> {
             Verdict::Same { after } => {
                 if self.run.tries < self.rules.tries_per_target {
                     let wait = after.unwrap_or_else(|| self.rules.jitter(self.run.tries));
-                    if self.fits(wait) {
-                        return self.pay(true).then_some(wait);
+                    let account = Target::of(request).map_or("", |now| &now.upstream);
+                    // What is not affordable here may be free elsewhere.
+                    if self.fits(wait) && self.pay(account) {
+                        return Some(wait);
                     }
                 }
                 after
             }
             Verdict::Next { after } => after,
         };
-        let (wait, target) = self.next(request, after)?;
-        let same = Target::of(request).is_some_and(|now| now.upstream == target.upstream);
-        if !self.pay(same) {
-            return None;
+        while let Some((wait, target)) = self.next(request, after) {
+            if self.affords(request, &target) {
+                self.run.tries = 0;
+                request.extensions_mut().insert(target);
+                return Some(wait);
+            }
         }
-        self.run.tries = 0;
-        request.extensions_mut().insert(target);
-        Some(wait)
+        None
+    }
+
+    // Whether the budget lets this request go on to this target.
+    fn affords<B>(&self, request: &Request<B>, target: &Target) -> bool {
+        // Coming back to one that was asked before is a repetition, whoever was asked in between.
+        let mut asked = self.run.attempts.iter().filter_map(|attempt| attempt.target.as_ref());
+        if asked.any(|asked| asked.upstream == target.upstream) {
+            return self.pay(&target.upstream);
+        }
+        let now = Target::of(request).map_or("", |now| &now.upstream);
+        let affords = self.rules.free_fallbacks || self.pay(now);
+        if affords {
+            self.deposit(&target.upstream);
+        }
+        affords
     }
 
     // The next target that may be tried in time.
@@ -167,12 +182,13 @@ impl<J> Fallback<J> {
         wait <= MAX_RETRY_AFTER && passed.saturating_add(wait) < self.rules.deadline
     }
 
-    fn pay(&self, same_upstream: bool) -> bool {
-        match &self.budget {
-            Some(budget) if same_upstream || !self.rules.free_fallbacks => {
-                budget.withdraw(self.run.account.as_deref().unwrap_or_default())
-            }
-            Some(_) | None => true,
+    fn pay(&self, account: &str) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.withdraw(account))
+    }
+
+    fn deposit(&self, account: &str) {
+        if let Some(budget) = &self.budget {
+            budget.deposit(account);
         }
     }
 }
@@ -214,11 +230,8 @@ where
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
         let now = Instant::now();
         if self.run.attempts.is_empty() {
-            let account = Target::of(request).map(|target| Arc::clone(&target.upstream));
-            if let Some(budget) = &self.budget {
-                budget.deposit(account.as_deref().unwrap_or_default());
-            }
-            self.run = Run { started: Some(now), account, ..Run::default() };
+            self.deposit(Target::of(request).map_or("", |target| &target.upstream));
+            self.run = Run { started: Some(now), ..Run::default() };
         }
         self.run.sent = Some(now);
         let mut copy = Request::new(request.body().replay()?);

@@ -289,6 +289,36 @@ async fn a_budget_has_a_reserve_and_an_account_per_upstream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_few_are_part_of_the_share_and_not_beside_it() {
+    let budget = Budget::new(20, 2, Duration::from_secs(10));
+    for _ in 0..1_000 {
+        budget.deposit("a");
+    }
+    assert_eq!((0..1_000).filter(|_| budget.withdraw("a")).count(), 200);
+    budget.set_percent(30);
+    assert_eq!((0..1_000).filter(|_| budget.withdraw("a")).count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_pay_for_the_same_again_goes_on_to_what_is_free() {
+    let (policy, _) = fallback();
+    let budget = Arc::new(Budget::new(0, 0, Duration::from_secs(10)));
+    let policy = policy.budget(budget).free_fallbacks(true);
+    let answer = run(policy, &["503", "200"], request(&["a", "b"])).await;
+    assert_eq!(served(&answer), ["a/m 503", "b/m 200"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_upstream_pays_for_its_own_repetitions() {
+    let (policy, _) = fallback();
+    let budget = Arc::new(Budget::new(100, 0, Duration::from_secs(10)));
+    let policy = policy.tries_per_target(9).budget(budget).free_fallbacks(true);
+    let answer = run(policy, &["503"], request(&["a", "b", "a/n"])).await;
+    // One client's request is one repetition at each; a second model of the first is one more.
+    assert_eq!(served(&answer), ["a/m 503", "a/m 503", "b/m 503", "b/m 503"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn fallbacks_cost_the_budget_unless_they_are_free() {
     let empty = || Arc::new(Budget::new(0, 0, Duration::from_secs(10)));
     let (policy, _) = fallback();

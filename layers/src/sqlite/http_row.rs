@@ -1,11 +1,11 @@
 //! A row for any HTTP service, ready-made.
 
-use super::{Row, SqliteLog};
+use super::{Row, SqliteLog, Values};
 use crate::body::Ending;
 use crate::log::{Exchange, Recorder};
 use bytes::Bytes;
 use http::{Request, response};
-use rusqlite::{Statement, params};
+use rusqlite::params;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One HTTP exchange: a row of the table `http_log`.
@@ -58,12 +58,12 @@ impl Row for HttpRow {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     const PRUNE_OLDER: &'static str = "
         DELETE FROM http_log WHERE id IN
-        (SELECT id FROM http_log WHERE started_ms < ?1 ORDER BY started_ms LIMIT 1000)";
+        (SELECT id FROM http_log WHERE started_ms < ?1 ORDER BY started_ms LIMIT ?2)";
     const PRUNE_OLDEST: &'static str =
         "DELETE FROM http_log WHERE id IN (SELECT id FROM http_log ORDER BY id LIMIT ?1)";
 
-    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<usize> {
-        statement.execute(params![
+    fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()> {
+        values.add(params![
             self.started_ms as i64,
             self.method,
             self.path,
@@ -72,6 +72,10 @@ impl Row for HttpRow {
             self.ms as i64,
             self.ending.as_str(),
         ])
+    }
+
+    fn size(&self) -> usize {
+        self.method.len() + self.path.len()
     }
 }
 

@@ -1,169 +1,417 @@
 //! The thread that owns the connection.
 
-use super::{Message, Row, Shared, SqliteError, SqliteOptions};
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use std::fs::OpenOptions;
+use super::checkpoint::{self, Checkpoint};
+use super::file::{self, Open};
+use super::running::Running;
+use super::spool::{self, Kept, Spool};
+use super::tidy::Tidy;
+use super::{Entry, Message, Row, Shared, SqliteError, SqliteOptions, values};
+use rusqlite::{ErrorCode, TransactionBehavior};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-// How long a batch that is not full waits for more rows.
+/// How long a batch that is not full waits for more rows.
 const GATHER: Duration = Duration::from_millis(5);
+/// After a row the next ones are looked for and not waited for, so that nobody who pushes has to wake the writer.
+const AWAKE: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-// Old rows are looked for this often, or after this many batches.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
-const TIDY_BATCHES: u32 = 256;
-// Old rows go in small steps, so that new ones never wait long.
-const PRUNE_ROWS: i64 = 512;
-const PRUNE_STEPS: u32 = 64;
+/// A file that is locked for less than this is not worth a warning.
+const BUSY_GRACE: Duration = Duration::from_secs(1);
+/// Tried again so often while somebody waits for the end.
+const LAST_TRIES: Duration = Duration::from_millis(50);
+/// Spooled rows that are brought in with one transaction.
+const REPLAY: usize = 512;
+/// Another process that has the log is looked for so often.
+const RECOVER_AGAIN: Duration = Duration::from_secs(60);
 
-pub(super) struct Writer<R> {
+pub(super) struct Writer<R: Row> {
     path: PathBuf,
     options: SqliteOptions,
-    rows: Receiver<Message<R>>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<R>>,
+    // Tells this process's open rows from those that another one left.
+    process: i64,
     // Absent after a failure: opened anew for the next try.
-    connection: Option<Connection>,
-    tidied: Instant,
-    batches: u32,
+    open: Option<Open>,
+    // When to look next for what a crash left. Absent: it has been brought in.
+    recover_at: Option<Instant>,
+    spool: Spool,
+    running: Running,
+    tidy: Tidy,
+    checkpoint: Checkpoint,
+    inbox: Vec<Message<R>>,
+    batch: Vec<Box<Entry<R>>>,
+    awake_until: Instant,
+    outage: Option<Outage>,
+    corrupt: u32,
+    panics: u32,
+}
+
+// Since when, and when to try again.
+struct Outage {
+    since: Instant,
+    retry: Instant,
+    pause: Duration,
+    told: bool,
 }
 
 // What became of a batch.
-struct Written {
+struct Done {
     rows: u64,
     rejected: u64,
+    replayed: u64,
+    replay_rejected: u64,
+    kept: Option<Kept>,
+    next: u64,
 }
 
 impl<R: Row> Writer<R> {
-    pub(super) fn open(
-        path: PathBuf,
-        options: SqliteOptions,
-        rows: Receiver<Message<R>>,
-        shared: Arc<Shared>,
-    ) -> Result<Self, SqliteError> {
-        let connection = Some(connect::<R>(&path)?);
-        Ok(Self { path, options, rows, shared, connection, tidied: Instant::now(), batches: 0 })
+    pub(super) fn new(path: PathBuf, options: SqliteOptions, shared: Arc<Shared<R>>) -> Self {
+        let now = Instant::now();
+        Self {
+            spool: Spool::beside(&path, options.spool_bytes),
+            checkpoint: Checkpoint::of(&path),
+            process: process(),
+            path,
+            options,
+            shared,
+            open: None,
+            recover_at: Some(now),
+            running: Running::default(),
+            tidy: Tidy::new(),
+            inbox: Vec::new(),
+            batch: Vec::new(),
+            awake_until: now,
+            outage: None,
+            corrupt: 0,
+            panics: 0,
+        }
     }
 
+    /// Opens the file, so that the caller learns what is wrong with it. Otherwise it is opened for the first rows.
+    pub(super) fn open(&mut self, first: bool) -> Result<(), SqliteError> {
+        let open = Open::new::<R>(&self.path, first);
+        let corrupt = match &open {
+            Err(SqliteError::Open { source, .. }) => file::is_corrupt(source),
+            _ => false,
+        };
+        self.open = Some(match open {
+            Err(_) if corrupt && self.set_aside() => Open::new::<R>(&self.path, first)?,
+            open => open?,
+        });
+        Ok(())
+    }
+
+    /// Runs until the queue is closed and everything is where it can be. A panic costs nothing but the connection.
     pub(super) fn run(mut self) {
-        self.tidy();
-        let mut batch = Vec::new();
-        let mut open = true;
-        while open {
-            open = self.gather(&mut batch);
-            if !batch.is_empty() {
-                self.write(&mut batch);
-                self.batches += 1;
-            }
-            if self.abandoned() {
-                break;
-            }
-            if self.tidied.elapsed() >= TIDY_EVERY || self.batches >= TIDY_BATCHES {
-                self.tidy();
-            }
-        }
-        self.finish();
-    }
-
-    // Waits for rows. False: there will be no more.
-    fn gather(&self, batch: &mut Vec<R>) -> bool {
-        let limit = self.options.batch.max(1);
-        // Before any wait: a full queue had no room for the bell.
-        if self.closing() {
-            return self.gather_last(batch, limit);
-        }
-        match self.rows.recv_timeout(TIDY_EVERY) {
-            Ok(Message::Row(row)) => batch.push(*row),
-            Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return false,
-        }
-        let until = Instant::now() + GATHER;
-        while batch.len() < limit {
-            if self.closing() {
-                return self.gather_last(batch, limit);
-            }
-            match self.rows.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Row(row)) => batch.push(*row),
-                Ok(Message::Wake) => {}
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    // When closing, what is there is all there will be.
-    fn gather_last(&self, batch: &mut Vec<R>, limit: usize) -> bool {
-        while batch.len() < limit {
-            match self.rows.try_recv() {
-                Ok(Message::Row(row)) => batch.push(*row),
-                Ok(Message::Wake) => {}
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    // Until it is written, or nobody waits for it any more.
-    fn write(&mut self, batch: &mut Vec<R>) {
-        let mut pause = FIRST_PAUSE;
         loop {
-            match self.try_write(batch) {
-                Ok(written) => {
-                    self.healed();
-                    self.shared.rejected.fetch_add(written.rejected, Ordering::AcqRel);
-                    self.shared.written.fetch_add(written.rows, Ordering::AcqRel);
-                    self.shared.ring();
-                    batch.clear();
-                    return;
-                }
-                Err(error) => {
-                    // After an I/O error the connection may be unusable; a new one costs a millisecond.
-                    self.connection = None;
-                    self.failed(&*error);
-                }
+            match catch_unwind(AssertUnwindSafe(|| self.work())) {
+                Ok(()) => break,
+                Err(_) => self.revive(),
             }
-            if !self.rest(pause) {
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
+            tracing::error!("the log's writer panicked at its end");
+        }
+        // Rows that nobody could take any more.
+        let left = self.batch.len() as u64;
+        self.shared.abandoned.fetch_add(left, Ordering::AcqRel);
+        self.tell(false);
+        self.shared.lock().finished = true;
+        self.shared.ring();
+    }
+
+    fn work(&mut self) {
+        loop {
+            let more = self.gather();
+            if self.shared.gives_up() {
                 return;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let now = Instant::now();
+            if self.outage.as_ref().is_some_and(|outage| now < outage.retry) && more {
+                self.keep();
+            } else if self.has_work(now) || (self.outage.is_some() && more) {
+                self.write();
+            }
+            self.shared.running.store(self.running.len(), Ordering::Relaxed);
+            let behind = self.spool.load().0 > 0 && self.outage.is_none();
+            if !more && self.batch.is_empty() && !behind {
+                return;
+            }
+            if self.outage.is_none() {
+                self.look_after();
+            }
         }
     }
 
-    fn try_write(&mut self, batch: &[R]) -> Result<Written, Box<dyn std::error::Error>> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(connect::<R>(&self.path)?),
+    // Waits for something to do. False: there will be no more rows, and those that are here are the last.
+    fn gather(&mut self) -> bool {
+        if !self.batch.is_empty() {
+            // Neither the file nor the spool took them.
+            let wait = match self.shared.queue.is_closed() {
+                true => {
+                    self.shared.wait(LAST_TRIES, |shared, _| shared.gives_up());
+                    return false;
+                }
+                false => self.until_retry().unwrap_or(FIRST_PAUSE),
+            };
+            self.shared.queue.pause(wait.min(FIRST_PAUSE));
+            return true;
+        }
+        let limit = self.options.batch.max(1);
+        let now = Instant::now();
+        let mut more;
+        if now < self.awake_until {
+            self.shared.queue.pause(GATHER);
+            more = self.shared.queue.take(limit, &mut self.inbox, Duration::ZERO);
+        } else {
+            let wait = self.wait(now);
+            more = self.shared.queue.take(limit, &mut self.inbox, wait);
+            if more && !self.inbox.is_empty() && self.inbox.len() < limit {
+                self.shared.queue.pause(GATHER);
+                let rest = limit - self.inbox.len();
+                more = self.shared.queue.take(rest, &mut self.inbox, Duration::ZERO);
+            }
+        }
+        if !self.inbox.is_empty() {
+            self.awake_until = Instant::now() + AWAKE;
+        }
+        for message in self.inbox.drain(..) {
+            match message {
+                Message::Begun(ticket, begun) => self.running.begin(ticket, begun),
+                Message::Row(entry) => self.batch.push(entry),
+            }
+        }
+        more
+    }
+
+    // How long nothing is to be done, if nothing comes.
+    fn wait(&mut self, now: Instant) -> Duration {
+        if let Some(wait) = self.until_retry() {
+            return wait;
+        }
+        if self.spool.load().0 > 0 || self.tidy.is_due() {
+            return Duration::ZERO;
+        }
+        let until = |due: Instant| due.saturating_duration_since(now);
+        let due =
+            [self.running.due().map(until), self.recover_at.map(until), self.checkpoint.wait()];
+        due.into_iter().flatten().fold(self.tidy.wait(), Duration::min)
+    }
+
+    fn until_retry(&self) -> Option<Duration> {
+        let outage = self.outage.as_ref()?;
+        Some(outage.retry.saturating_duration_since(Instant::now()))
+    }
+
+    fn has_work(&self, now: Instant) -> bool {
+        !self.batch.is_empty()
+            || self.running.is_due(now)
+            || self.spool.load().0 > 0
+            || self.open.is_none()
+            || self.recover_at.is_some_and(|at| at <= now)
+    }
+
+    fn write(&mut self) {
+        match self.commit() {
+            Ok(done) => self.wrote(done),
+            Err(error) => {
+                // After an I/O error the connection may be unusable; a new one costs a millisecond.
+                self.open = None;
+                self.failed(&*error);
+                self.keep();
+            }
+        }
+    }
+
+    fn commit(&mut self) -> Result<Done, Box<dyn std::error::Error>> {
+        self.connect()?;
+        let kept = match self.spool.load().0 {
+            0 => None,
+            _ => self.oldest_spooled()?,
         };
+        let Some(open) = &mut self.open else { return Err("the log is not open".into()) };
+        let connection = &mut open.connection;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut written = Written { rows: 0, rejected: 0 };
+        let now = Instant::now();
+        let mut done =
+            Done { rows: 0, rejected: 0, replayed: 0, replay_rejected: 0, kept: None, next: 0 };
         {
-            let mut statement = transaction.prepare(R::INSERT)?;
-            for row in batch {
-                match catch_unwind(AssertUnwindSafe(|| row.bind(&mut statement))) {
-                    Ok(Ok(_)) => written.rows += 1,
-                    Ok(Err(error)) if is_outage(&error) => return Err(error.into()),
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "a log row was refused");
-                        written.rejected += 1;
-                    }
-                    Err(_) => {
-                        tracing::warn!("a log row panicked");
-                        written.rejected += 1;
-                    }
+            let mut insert = transaction.prepare(R::INSERT)?;
+            for row in kept.iter().flat_map(|kept| &kept.rows) {
+                match judge(|| values::execute_kept(&mut insert, row))? {
+                    true => done.replayed += 1,
+                    false => done.replay_rejected += 1,
+                }
+            }
+            for entry in &self.batch {
+                match judge(|| values::execute(&mut insert, &[], |to| entry.row.bind(to)))? {
+                    true => done.rows += 1,
+                    false => done.rejected += 1,
+                }
+                // In the same transaction: nobody sees both, or neither.
+                if let Some(ticket) = entry.ticket {
+                    self.running.end(ticket);
                 }
             }
         }
+        done.next = self.running.write::<R>(&transaction, self.process, now)?;
         transaction.commit()?;
-        Ok(written)
+        done.kept = kept;
+        Ok(done)
+    }
+
+    fn oldest_spooled(&mut self) -> std::io::Result<Option<Kept>> {
+        match self.spool.oldest(REPLAY) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                let rows = self.spool.clear();
+                tracing::error!(rows, "spooled rows were changed by somebody else and are lost");
+                self.shared.abandoned.fetch_add(rows, Ordering::AcqRel);
+                self.load_spool();
+                Ok(None)
+            }
+            kept => kept.map(Some),
+        }
+    }
+
+    fn wrote(&mut self, done: Done) {
+        self.healed();
+        self.running.written(done.next);
+        if let Some(kept) = done.kept {
+            self.spool.forget(&kept);
+            self.load_spool();
+            let rejected = done.replay_rejected + kept.unreadable;
+            self.shared.rejected.fetch_add(rejected, Ordering::AcqRel);
+        }
+        self.shared.rejected.fetch_add(done.rejected, Ordering::AcqRel);
+        self.shared.written.fetch_add(done.rows + done.replayed, Ordering::AcqRel);
+        let bytes: usize = self.batch.iter().map(|entry| entry.bytes).sum();
+        self.checkpoint.wrote(bytes as u64);
+        self.tidy.batch();
+        self.panics = 0;
+        self.tell(true);
+    }
+
+    // The batch is done with, one way or the other.
+    fn tell(&mut self, kept: bool) {
+        let bytes = self.batch.iter().map(|entry| entry.bytes).sum();
+        self.shared.queue.release(self.batch.len(), bytes);
+        self.shared.ring();
+        for entry in std::mem::take(&mut self.batch) {
+            if let Some(told) = entry.told {
+                told(kept);
+            }
+        }
+    }
+
+    // To the spool, for as long as the file cannot be written. What does not fit stays, and so the queue fills.
+    fn keep(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut records = Vec::new();
+        let mut rejected = 0;
+        for entry in &self.batch {
+            let bind = || spool::record(&mut records, |to| entry.row.bind(to)).map(|()| 1);
+            if !judge(bind).unwrap_or(false) {
+                rejected += 1;
+            }
+        }
+        let rows = self.batch.len() as u64 - rejected;
+        if let Err(error) = self.spool.append(&records, rows) {
+            tracing::debug!(%error, "log rows could not be spooled");
+            return;
+        }
+        for ticket in self.batch.iter().filter_map(|entry| entry.ticket) {
+            self.running.end(ticket);
+        }
+        self.shared.rejected.fetch_add(rejected, Ordering::AcqRel);
+        self.load_spool();
+        // A crash of this process does not touch what is in the file, no more than what is in the database.
+        self.tell(true);
+    }
+
+    fn load_spool(&self) {
+        let (rows, bytes) = self.spool.load();
+        self.shared.spooled.store(rows, Ordering::Release);
+        self.shared.spool_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn connect(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        if self.open.as_mut().is_some_and(Open::is_gone) {
+            let path = self.path.display();
+            tracing::warn!(%path, "the log was deleted or replaced while it was open; a new one is begun");
+            self.shared.replaced.fetch_add(1, Ordering::Relaxed);
+            self.open = None;
+            self.checkpoint.join();
+            self.running.forget_file();
+        }
+        if self.open.is_none() {
+            self.open(false)?;
+        }
+        let Some(open) = &self.open else { return Ok(()) };
+        if self.checkpoint.size() > self.options.wal_bytes {
+            self.checkpoint.join();
+            let emptied = checkpoint::truncate(&open.connection);
+            if !emptied? && self.checkpoint.size() > self.options.wal_bytes {
+                return Err("a reader has held the log open for too long".into());
+            }
+        }
+        if self.recover_at.is_some_and(|at| at <= Instant::now()) {
+            self.recover()?;
+        }
+        Ok(())
+    }
+
+    // What another process left, or this one's forerunner.
+    fn recover(&mut self) -> rusqlite::Result<()> {
+        if !self.spool.own() {
+            // Another process has the log, and may be gone later.
+            self.recover_at = Some(Instant::now() + RECOVER_AGAIN);
+            return Ok(());
+        }
+        let Some(open) = &self.open else { return Ok(()) };
+        let mut lost = 0;
+        for sql in R::RECOVER {
+            lost += open.connection.execute(sql, [self.process])?;
+        }
+        if lost > 0 {
+            tracing::warn!(path = %self.path.display(), "the last run ended without a stop; its open rows are marked");
+        }
+        let rows = self.spool.load().0;
+        if rows > 0 {
+            tracing::info!(rows, "rows that were spooled are brought into the log");
+        }
+        // They are this process's to bring in now.
+        let known = self.shared.spooled.load(Ordering::Acquire);
+        self.shared.accepted.fetch_add(rows.saturating_sub(known), Ordering::AcqRel);
+        self.load_spool();
+        self.recover_at = None;
+        Ok(())
+    }
+
+    // Whether there is room for a new file now.
+    fn set_aside(&mut self) -> bool {
+        self.open = None;
+        self.checkpoint.join();
+        let path = self.path.display();
+        match file::set_aside(&self.path) {
+            Some(aside) => {
+                let aside = aside.display();
+                tracing::error!(%path, %aside, "the log is corrupt: it was set aside, and a new one is begun");
+                self.shared.replaced.fetch_add(1, Ordering::Relaxed);
+                self.running.forget_file();
+                true
+            }
+            None => false,
+        }
     }
 
     // One line per outage, not one per try.
-    fn failed(&self, error: &dyn std::error::Error) {
+    pub(super) fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -171,62 +419,115 @@ impl<R: Row> Writer<R> {
             text.push_str(&error.to_string());
             cause = error.source();
         }
-        let first = self.shared.lock().failing.replace(text.clone()).is_none();
-        self.shared.ring();
-        if first {
+        let cause = sqlite(error);
+        if cause.is_some_and(file::is_corrupt) {
+            self.corrupt += 1;
+            // Once could be a page that was read in the wrong moment.
+            if self.corrupt > 1 {
+                self.corrupt = 0;
+                self.set_aside();
+            }
+        }
+        let now = Instant::now();
+        let outage = self.outage.get_or_insert(Outage {
+            since: now,
+            retry: now,
+            pause: FIRST_PAUSE,
+            told: false,
+        });
+        outage.retry = now + outage.pause;
+        outage.pause = (outage.pause * 2).min(LONGEST_PAUSE);
+        let busy = cause.and_then(rusqlite::Error::sqlite_error_code);
+        let busy = matches!(busy, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        if !outage.told && (!busy || outage.since.elapsed() >= BUSY_GRACE) {
+            outage.told = true;
             let path = self.path.display();
             tracing::warn!(%path, error = text, "the log cannot be written, keeping rows for later");
         }
-    }
-
-    fn healed(&self) {
-        if self.shared.lock().failing.take().is_some() {
-            let dropped = self.shared.overflowed.load(Ordering::Relaxed);
-            tracing::info!(path = %self.path.display(), dropped, "the log can be written again");
-        }
-    }
-
-    // False: the wait is over for good. While closing, tries are frequent: somebody is waiting.
-    fn rest(&self, pause: Duration) -> bool {
-        if self.closing() {
-            self.shared.wait(pause.min(FIRST_PAUSE), |_, _| self.abandoned());
-        } else {
-            self.shared.wait(pause, |_, _| self.closing());
-        }
-        !self.abandoned()
-    }
-
-    fn closing(&self) -> bool {
-        self.shared.closing.load(Ordering::Acquire)
-    }
-
-    fn abandoned(&self) -> bool {
-        self.shared.abandoned.load(Ordering::Acquire)
-    }
-
-    // Deletes what is too old or too much. A failure here costs disk space, not rows.
-    fn tidy(&mut self) {
-        (self.tidied, self.batches) = (Instant::now(), 0);
-        let Some(connection) = &self.connection else { return };
-        if let Err(error) = prune::<R>(connection, &self.options) {
-            tracing::debug!(%error, "old log rows could not be deleted");
-        }
-    }
-
-    fn finish(mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Everything in one file, for whoever copies it now.
-            let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        }
-        // Rows that came in between go down with the queue, and count as lost.
-        drop(self.rows);
-        self.shared.lock().finished = true;
+        let mut state = self.shared.lock();
+        let since = state.failing.as_ref().map_or_else(std::time::SystemTime::now, |f| f.since);
+        state.failing = Some(super::Failing { why: text, since });
+        drop(state);
         self.shared.ring();
+    }
+
+    fn healed(&mut self) {
+        self.corrupt = 0;
+        let Some(outage) = self.outage.take() else { return };
+        self.shared.lock().failing = None;
+        if outage.told {
+            let seconds = outage.since.elapsed().as_secs();
+            let (dropped, spooled) = (self.shared.dropped(), self.spool.load().0);
+            let path = self.path.display();
+            tracing::info!(%path, dropped, spooled, seconds, "the log can be written again");
+        }
+    }
+
+    // What is done between two batches.
+    fn look_after(&mut self) {
+        self.checkpoint.look();
+        if self.tidy.is_due()
+            && let Some(open) = &self.open
+        {
+            self.tidy.step::<R>(&open.connection, &self.options);
+            self.checkpoint.wrote(0);
+            self.running.sweep();
+        }
+    }
+
+    fn revive(&mut self) {
+        self.open = None;
+        self.panics += 1;
+        tracing::error!("the log's writer panicked; the file is opened anew");
+        if self.panics > 1 && !self.batch.is_empty() {
+            // They would only do it again.
+            let lost = self.batch.len() as u64;
+            self.shared.abandoned.fetch_add(lost, Ordering::AcqRel);
+            self.tell(false);
+        }
+    }
+
+    fn finish(&mut self) {
+        const STEPS: u32 = 64;
+        self.checkpoint.join();
+        if let Some(open) = self.open.take().filter(|_| !self.shared.gives_up()) {
+            for _ in 0..STEPS {
+                if self.shared.gives_up() || !self.tidy.is_due() {
+                    break;
+                }
+                self.tidy.step::<R>(&open.connection, &self.options);
+            }
+            // Everything in one file, for whoever copies it now.
+            let _ = checkpoint::truncate(&open.connection);
+        }
     }
 }
 
-// What the table or the statement refuses is the row's own fault, and would be refused for ever. Anything
-// else (locked, full, gone, broken, a table missing) may be over after a while.
+// Whether a row was taken. What the table or the statement refuses is the row's own fault, and would be refused for
+// ever. Anything else (locked, full, gone, broken, a table missing) may be over after a while.
+pub(super) fn judge(put: impl FnOnce() -> rusqlite::Result<usize>) -> rusqlite::Result<bool> {
+    match catch_unwind(AssertUnwindSafe(put)) {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) if is_outage(&error) => Err(error),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a log row was refused");
+            Ok(false)
+        }
+        Err(_) => {
+            tracing::warn!("a log row panicked");
+            Ok(false)
+        }
+    }
+}
+
+// What SQLite said, wherever it stands.
+fn sqlite<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rusqlite::Error> {
+    match error.downcast_ref() {
+        Some(error) => Some(error),
+        None => sqlite(error.source()?),
+    }
+}
+
 fn is_outage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     let refused = matches!(
@@ -241,108 +542,9 @@ fn is_outage(error: &rusqlite::Error) -> bool {
     code.is_some() && !refused
 }
 
-fn connect<R: Row>(path: &Path) -> Result<Connection, SqliteError> {
-    create_private(path);
-    let failed = |source| SqliteError::Open { path: path.to_owned(), source };
-    let mut connection = Connection::open(path).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
-    let (found, known) = (migrate::<R>(&mut connection).map_err(failed)?, R::MIGRATIONS.len());
-    if found > known {
-        return Err(SqliteError::Newer { path: path.to_owned(), found, known });
-    }
-    Ok(connection)
-}
-
-// Logs say who asked what; SQLite would create the file for everyone. Whatever goes wrong here, opening tells.
-fn create_private(path: &Path) {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let _ = options.open(path);
-}
-
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
-    // auto_vacuum comes first: it must be set before the file has its first page.
-    // Source: https://sqlite.org/pragma.html#pragma_auto_vacuum
-    connection.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = NORMAL;
-         PRAGMA journal_size_limit = 67108864;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA mmap_size = 0;
-         PRAGMA cell_size_check = ON;",
-    )
-}
-
-// The version the file had, if it is newer than what we know; else it is now at ours.
-fn migrate<R: Row>(connection: &mut Connection) -> rusqlite::Result<usize> {
-    let version = |connection: &Connection| {
-        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
-    };
-    let known = R::MIGRATIONS.len();
-    if usize::try_from(version(connection)?).unwrap_or(usize::MAX) == known {
-        return Ok(known);
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Again, now that nobody else can change it.
-    let found = usize::try_from(version(&transaction)?).unwrap_or(usize::MAX);
-    for step in R::MIGRATIONS.get(found..).unwrap_or_default() {
-        transaction.execute_batch(step)?;
-    }
-    if found < known {
-        transaction.pragma_update(None, "user_version", known as i64)?;
-    }
-    transaction.commit()?;
-    Ok(found.max(known))
-}
-
-fn prune<R: Row>(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    let mut deleted = 0;
-    if let Some(max_age) = options.max_age
-        && !R::PRUNE_OLDER.is_empty()
-    {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let cutoff = i64::try_from(now.saturating_sub(max_age).as_millis()).unwrap_or(i64::MAX);
-        deleted += repeat(|| connection.prepare(R::PRUNE_OLDER)?.execute([cutoff]))?;
-    }
-    if let Some(max_bytes) = options.max_bytes
-        && !R::PRUNE_OLDEST.is_empty()
-    {
-        deleted += repeat(|| {
-            if used_bytes(connection)? <= max_bytes {
-                return Ok(0);
-            }
-            connection.prepare(R::PRUNE_OLDEST)?.execute([PRUNE_ROWS])
-        })?;
-    }
-    if deleted > 0 {
-        // Each step of this statement frees one page.
-        let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
-        let mut pages = vacuum.query([])?;
-        while pages.next()?.is_some() {}
-    }
-    Ok(())
-}
-
-fn repeat(mut step: impl FnMut() -> rusqlite::Result<usize>) -> rusqlite::Result<usize> {
-    let mut total = 0;
-    for _ in 0..PRUNE_STEPS {
-        match step()? {
-            0 => break,
-            rows => total += rows,
-        }
-    }
-    Ok(total)
-}
-
-// Without the pages that are free already: in a file that another program created they may never be given back.
-fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let read = |pragma: &str| {
-        connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
-    };
-    let pages = read("page_count")? - read("freelist_count")?;
-    Ok(u64::try_from(pages * read("page_size")?).unwrap_or_default())
+// No two that use a file at the same time have the same.
+fn process() -> i64 {
+    use std::hash::{BuildHasher, RandomState};
+    // Seeded anew by the system for each.
+    RandomState::new().hash_one(std::process::id()) as i64
 }

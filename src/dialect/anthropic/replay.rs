@@ -170,6 +170,10 @@ pub(super) fn unstream(events: &[Bytes]) -> Option<Bytes> {
         match &*json::text(fields.raw("type")?)? {
             "message_start" if message.is_none() => {
                 let start = fields.object("message").ok()??;
+                // What nobody would read as an answer is none.
+                if start.raw("type").is_some_and(|kind| kind.get() != r#""message""#) {
+                    return None;
+                }
                 counts = Object::of(&start.object("usage").ok()??);
                 message = Some(start);
             }

@@ -5,7 +5,7 @@ mod blocks;
 use self::blocks::Blocks;
 use crate::{
     chat::{Answer, Call, Delta, Finish, Said},
-    dialect::{Reply, Usage, WriteAnswer, json},
+    dialect::{Reply, Usage, WriteAnswer, alike::invalid_call, json},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -220,10 +220,6 @@ fn object(arguments: &str) -> Option<&RawValue> {
     serde_json::from_str::<&RawValue>(arguments).ok().filter(|raw| raw.get().starts_with('{'))
 }
 
-fn invalid(name: &str) -> String {
-    format!("upstream returned invalid tool call arguments for {name:?}")
-}
-
 pub(super) fn whole(answer: Answer, reply: &Reply) -> Result<Bytes, String> {
     let Answer::Said(said) = answer else {
         return Err("vectors cannot be told as a message".into());
@@ -247,7 +243,7 @@ pub(super) fn whole(answer: Answer, reply: &Reply) -> Result<Bytes, String> {
             }
             // The limit cut it off.
             None if finish == Finish::Length => {}
-            None => return Err(invalid(name)),
+            None => return Err(invalid_call(name)),
         }
     }
     let stop = Stop::new(finish, called);

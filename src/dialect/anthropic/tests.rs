@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[test]
 fn its_paths_are_its_own() {
@@ -73,7 +74,16 @@ fn errors_say_their_kind_and_the_request() {
         (Error::Forbidden("x".into()), "permission_error"),
         (Error::ModelNotFound("x".into()), "not_found_error"),
         (Error::TooLarge { limit: 1 }, "request_too_large"),
-        (Error::Overloaded { upstream: "u".into(), limit: 1 }, "overloaded_error"),
+        (
+            Error::Overloaded {
+                upstream: "u".into(),
+                limit: 1,
+                queued: 0,
+                waited: Duration::ZERO,
+                after: Duration::ZERO,
+            },
+            "overloaded_error",
+        ),
         (Error::Incomplete { upstream: "u".into() }, "api_error"),
         (
             Error::FirstByteTimeout { upstream: "u".into(), waited: std::time::Duration::ZERO },

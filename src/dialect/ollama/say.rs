@@ -4,7 +4,9 @@ use super::write::Called;
 use crate::{
     chat::{Answer, Call, Delta, Finish, Said, Token, Vector},
     dialect::{
-        Operation, Reply, Usage, WriteAnswer, json,
+        Operation, Reply, Usage, WriteAnswer,
+        alike::invalid_call,
+        json,
         time::Utc,
         tokens::{self, Told},
     },
@@ -79,6 +81,28 @@ struct Words<'a> {
     tokens: &'a [Token],
 }
 
+/// A line without a word, before there is an answer.
+pub(super) fn nothing(operation: Operation, model: &str, now_ms: u64) -> bytes::Bytes {
+    let chat = operation == Operation::Chat;
+    let message = Message { role: "assistant", content: "", thinking: None, tool_calls: &[] };
+    let mut line = Vec::with_capacity(128);
+    json::write(
+        &mut line,
+        &Line {
+            model,
+            created_at: Utc(now_ms),
+            message: chat.then_some(message),
+            response: (!chat).then_some(""),
+            thinking: None,
+            logprobs: Vec::new(),
+            done: false,
+            last: None,
+        },
+    );
+    line.push(b'\n');
+    line.into()
+}
+
 impl Writer {
     pub(super) fn new(operation: Operation, reply: Reply) -> Self {
         Self {
@@ -140,11 +164,7 @@ impl Writer {
                 }
                 whole.push(call);
             } else if self.finish != Some(Finish::Length) {
-                json::cut(&mut call.name, 64);
-                return Err(format!(
-                    "upstream returned invalid tool call arguments for {:?}",
-                    call.name
-                ));
+                return Err(invalid_call(&call.name));
             }
         }
         Ok(whole)

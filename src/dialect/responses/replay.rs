@@ -200,6 +200,10 @@ pub(super) fn unstream(events: &[Bytes]) -> Option<Bytes> {
             "response.output_item.done" => items += 1,
             "response.completed" | "response.incomplete" => {
                 let response = response()?;
+                // What nobody would read as an answer is none.
+                if json::text(response.raw("object")?)? != "response" {
+                    return None;
+                }
                 // Some leave the items out where they came before.
                 let whole = response.list("output").ok()?.len() >= items;
                 return whole.then(|| json::bytes(&Object::of(&response)));

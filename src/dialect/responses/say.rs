@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     chat::{Call, Delta, Finish, Piece, Token},
-    dialect::{Reply, Usage, WriteAnswer, tokens},
+    dialect::{Reply, Usage, WriteAnswer, alike::invalid_call, tokens},
     error::Error,
 };
 use bytes::{Bytes, BytesMut};
@@ -177,9 +177,9 @@ impl Writer {
         }
     }
 
-    fn call(&mut self, piece: Piece, out: &mut BytesMut) {
+    fn call(&mut self, piece: Piece, out: &mut BytesMut) -> Result<(), String> {
         if piece.index >= Call::MAX {
-            return;
+            return Ok(());
         }
         if self.calls.len() <= piece.index {
             self.calls.resize(piece.index + 1, None);
@@ -197,12 +197,18 @@ impl Writer {
                 at
             }
         };
-        if let Kind::Call { name, .. } = &mut self.items[at].kind
-            && let (true, Some(late)) = (name.is_empty(), piece.name)
-        {
-            *name = late;
+        let Item { kind, status, .. } = &mut self.items[at];
+        if let Kind::Call { name, .. } = kind {
+            // It was told to be done, and more has come.
+            if *status != Status::InProgress && !piece.arguments.trim().is_empty() {
+                return Err(invalid_call(name));
+            }
+            if let (true, Some(late)) = (name.is_empty(), piece.name) {
+                *name = late;
+            }
         }
         self.arguments(at, &piece.arguments, out);
+        Ok(())
     }
 
     fn arguments(&mut self, at: usize, more: &str, out: &mut BytesMut) {
@@ -332,7 +338,7 @@ impl WriteAnswer for Writer {
             Delta::Tokens(tokens) => self.tokens.extend(tokens),
             Delta::Tool(piece) => {
                 self.grow(piece.arguments.len())?;
-                self.call(piece, out);
+                self.call(piece, out)?;
             }
             Delta::Finish(finish) => {
                 self.finish = Some(finish);

@@ -111,6 +111,8 @@ fn a_stream_that_does_not_end_well_has_no_other_form() {
         let events = data(&fixture(path));
         assert!(RESPONSES.unstream(Operation::Chat, &events, &reply).is_none(), "{path}");
     }
+    let other = r#"{"type":"response.completed","response":{"object":"x","output":[]}}"#;
+    assert!(RESPONSES.unstream(Operation::Chat, &[other.into()], &reply).is_none());
     let failed = br#"{"object":"response","status":"failed","output":[]}"#;
     assert!(RESPONSES.restream(Operation::Chat, failed, &reply).is_none());
 }

@@ -316,3 +316,17 @@ fn golden_64_a_whole_answer_of_the_same_dialect_becomes_a_stream_too() {
     assert_eq!(frames[0]["choices"][0]["delta"]["content"], "x");
     assert!(state.finished && state.finish == Some(Finish::Stop));
 }
+
+#[test]
+fn a_break_right_after_a_terminal_takes_nothing_back() {
+    for (dialect, path) in
+        [(&OLLAMA as &'static dyn Dialect, "ollama/chat.ndjson"), (&OPENAI, "openai/chat.sse")]
+    {
+        let stream = fixture(path);
+        let mut flow = pair(dialect, dialect, Operation::Chat).flow(&reply(false), false);
+        flow.feed(Bytes::copy_from_slice(stream.trim_ascii_end()), NOW);
+        let out = flow.fail(&Error::Broken { upstream: name(), why: "reset".into() });
+        assert!(flow.state().finished && flow.state().fault.is_none(), "{path}");
+        assert!(out.trim_ascii().is_empty(), "{path}: {out:?}");
+    }
+}

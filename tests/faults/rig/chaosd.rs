@@ -2,6 +2,7 @@
 
 use super::{
     LIMIT,
+    judge::Chunks,
     script::{Act, Reply, Script},
     until,
 };
@@ -80,6 +81,7 @@ struct Seen {
     load: Option<Duration>,
     room: usize,
     resident: VecDeque<String>,
+    loading: Option<String>,
     loads: Loads,
 }
 
@@ -110,6 +112,14 @@ impl Call {
     /// A header's value; empty when it is not there.
     pub(crate) fn header(&self, name: &str) -> &str {
         header(&self.head, name).unwrap_or_default()
+    }
+
+    /// The number that [`super::chat`] put into the prompt.
+    pub(crate) fn number(&self) -> usize {
+        let text = String::from_utf8_lossy(&self.body);
+        let rest = text.split_once(super::PROMPT).map_or("", |(_, rest)| rest.trim_start());
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
     }
 
     fn model(&self) -> String {
@@ -363,7 +373,14 @@ impl Inner {
                 "digest": format!("{:064x}", 1), "expires_at": "2126-01-01T00:00:00Z",
                 "details": { "parameter_size": "8B", "family": "llama" } })
         };
-        json!({ "models": seen.resident.iter().map(loaded).collect::<Vec<_>>() })
+        // Where loading is no matter, everything is loaded.
+        let all: Vec<_> = match seen.load {
+            None => seen.models.iter().map(loaded).collect(),
+            // What is being loaded is listed, and nothing tells it from the rest.
+            // Source: ollama server/sched.go load, server/routes.go PsHandler.
+            Some(_) => seen.resident.iter().chain(&seen.loading).map(loaded).collect(),
+        };
+        json!({ "models": all })
     }
 
     async fn load(&self, model: &str) {
@@ -382,6 +399,7 @@ impl Inner {
                 seen.resident.pop_front();
                 seen.loads.evicted += 1;
             }
+            seen.loading = Some(model.to_owned());
             seen.load.unwrap_or_default()
         };
         let mut guard = Loading { inner: self, done: false };
@@ -400,6 +418,7 @@ struct Loading<'a> {
 impl Drop for Loading<'_> {
     fn drop(&mut self) {
         let mut seen = self.inner.seen.lock().unwrap();
+        seen.loading = None;
         if self.done {
             seen.loads.done += 1;
         } else {
@@ -540,6 +559,10 @@ async fn play(
                     }
                 }
                 Act::Stall => std::future::pending().await,
+                Act::Forever(bytes) => {
+                    while write.write_all(&bytes).await.is_ok() {}
+                    return Ended::Left(Instant::now());
+                }
                 Act::Fin => return Ended::Close,
                 Act::Reset => return Ended::Reset,
             }
@@ -565,7 +588,7 @@ async fn play(
 
 /// The next request; `None` when the peer left before it was whole.
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
-    let mut piece = [0; 16 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     let end = loop {
         if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
@@ -580,13 +603,12 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String
     let chunked = header(&head, "transfer-encoding").is_some();
     let length = header(&head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut body = Vec::new();
+    let mut chunks = Chunks::default();
     loop {
         if chunked {
-            if let Some(taken) = super::judge::unchunk(buffer, &mut body) {
-                buffer.drain(..taken);
+            if chunks.feed(buffer, &mut body) {
                 return Some((head, body));
             }
-            body.clear();
         } else if buffer.len() >= length {
             return Some((head, buffer.drain(..length).collect()));
         }

@@ -73,29 +73,61 @@ fn is_error(json: &Value) -> bool {
     kind == "error" || kind == "response.failed" || json.get("error").is_some_and(|e| !e.is_null())
 }
 
-/// Reads a chunked body into `body`; how many bytes it took, `None` while it is not all there.
-pub(crate) fn unchunk(mut wire: &[u8], body: &mut Vec<u8>) -> Option<usize> {
-    let all = wire.len();
-    loop {
-        let end = wire.windows(2).position(|two| two == b"\r\n")?;
-        let size = std::str::from_utf8(&wire[..end]).ok()?;
-        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
-        wire = &wire[end + 2..];
-        if size == 0 {
-            // Trailers, if any, up to the empty line.
-            loop {
-                let end = wire.windows(2).position(|two| two == b"\r\n")?;
-                wire = &wire[end + 2..];
-                if end == 0 {
-                    return Some(all - wire.len());
+/// Reads a chunked body piece by piece.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chunks {
+    stand: Stand,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Stand {
+    #[default]
+    Size,
+    Data(usize),
+    Trailers,
+    Done,
+}
+
+impl Chunks {
+    /// Takes from `wire` what it can and adds it to `body`; whether the body is all there.
+    pub(crate) fn feed(&mut self, wire: &mut Vec<u8>, body: &mut Vec<u8>) -> bool {
+        let mut at = 0;
+        loop {
+            let rest = &wire[at..];
+            match self.stand {
+                Stand::Done => break,
+                Stand::Data(left) => {
+                    let now = rest.len().min(left);
+                    body.extend_from_slice(&rest[..now]);
+                    at += now;
+                    self.stand = if now == left { Stand::Size } else { Stand::Data(left - now) };
+                    if now < left {
+                        break;
+                    }
+                }
+                Stand::Size | Stand::Trailers => {
+                    let Some(end) = memchr::memchr(b'\n', rest) else { break };
+                    let line = String::from_utf8_lossy(&rest[..end]);
+                    let line = line.trim();
+                    match self.stand {
+                        Stand::Trailers if line.is_empty() => self.stand = Stand::Done,
+                        // The line end of the chunk before.
+                        Stand::Size if line.is_empty() => {}
+                        Stand::Size => {
+                            let size = line.split(';').next().unwrap_or_default().trim();
+                            self.stand = match usize::from_str_radix(size, 16) {
+                                Ok(0) => Stand::Trailers,
+                                Ok(size) => Stand::Data(size),
+                                Err(_) => break,
+                            };
+                        }
+                        _ => {}
+                    }
+                    at += end + 1;
                 }
             }
         }
-        if wire.len() < size + 2 {
-            body.extend_from_slice(&wire[..wire.len().min(size)]);
-            return None;
-        }
-        body.extend_from_slice(&wire[..size]);
-        wire = &wire[size + 2..];
+        wire.drain(..at);
+        matches!(self.stand, Stand::Done)
     }
 }

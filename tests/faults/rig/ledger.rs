@@ -3,7 +3,7 @@
 use super::{
     LIMIT,
     chaosd::header,
-    judge::{End, judge, unchunk},
+    judge::{Chunks, End, judge},
 };
 use serde_json::Value;
 use std::{
@@ -51,8 +51,9 @@ pub(crate) struct Open {
     ledger: Ledger,
     entry: Entry,
     stream: TcpStream,
-    /// Bytes after the head, as they came.
+    /// Bytes that have come and are not in the entry yet.
     wire: Vec<u8>,
+    chunks: Chunks,
     over: bool,
 }
 
@@ -167,7 +168,14 @@ impl Ledger {
             whole: false,
             end: End::Left,
         };
-        Open { ledger: self.clone(), entry, stream, wire: Vec::new(), over: false }
+        Open {
+            ledger: self.clone(),
+            entry,
+            stream,
+            wire: Vec::new(),
+            chunks: Chunks::default(),
+            over: false,
+        }
     }
 
     fn note(&self, entry: &mut Entry) {
@@ -213,19 +221,15 @@ impl Open {
         if self.entry.head.is_empty() {
             return count > 0;
         }
-        let length = header(&self.entry.head, "content-length").and_then(|text| text.parse().ok());
-        if header(&self.entry.head, "transfer-encoding").is_some() {
-            self.entry.body.clear();
-            self.entry.whole = unchunk(&self.wire, &mut self.entry.body).is_some();
+        let length = header(&self.entry.head, "content-length");
+        let length: Option<usize> = length.and_then(|text| text.parse().ok());
+        let Entry { head, body, whole, .. } = &mut self.entry;
+        if header(head, "transfer-encoding").is_some() {
+            *whole = self.chunks.feed(&mut self.wire, body);
         } else {
-            self.entry.body = self.wire.clone();
-            match length {
-                Some(length) => {
-                    self.entry.body.truncate(length);
-                    self.entry.whole = self.wire.len() >= length;
-                }
-                None => self.entry.whole = count == 0,
-            }
+            let room = length.unwrap_or(usize::MAX).saturating_sub(body.len());
+            body.extend(self.wire.drain(..self.wire.len().min(room)));
+            *whole = length.map_or(count == 0, |length| body.len() >= length);
         }
         if !self.entry.body.is_empty() {
             self.entry.first.get_or_insert(self.entry.sent.elapsed());
@@ -236,9 +240,11 @@ impl Open {
     /// Reads until the body has these words; `false` if it ended without them.
     pub(crate) async fn until(&mut self, words: &str) -> bool {
         let reading = async {
-            while !self.entry.text().contains(words) {
+            let there =
+                |entry: &Entry| memchr::memmem::find(&entry.body, words.as_bytes()).is_some();
+            while !there(&self.entry) {
                 if !self.read().await {
-                    return self.entry.text().contains(words);
+                    return there(&self.entry);
                 }
             }
             true
@@ -248,7 +254,7 @@ impl Open {
 
     /// Waits for the end, and notes it.
     pub(crate) async fn finish(mut self) -> Entry {
-        let reading = async { while self.read().await {} };
+        let reading = async { while !self.entry.whole && self.read().await {} };
         timeout(LIMIT, reading).await.expect("an answer that ends");
         let entry = &mut self.entry;
         let kind = header(&entry.head, "content-type").unwrap_or_default();

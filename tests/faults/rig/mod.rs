@@ -18,7 +18,7 @@ pub(crate) use self::{
     judge::{End, judge},
     ledger::{Entry, Ledger, Open},
     program::{LogLine, Program},
-    row::Row,
+    row::{Asker, Row},
     script::{Act, Framing, Reply, Script},
     setup::Setup,
     verdict::note,
@@ -27,6 +27,7 @@ pub(crate) use self::{
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// Longer than anything takes that works, so that what hangs fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -57,6 +58,26 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(begun.elapsed() < LIMIT, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Runs all of these, so many at a time; what they come to, in no order.
+pub(crate) async fn each<T, F>(all: impl IntoIterator<Item = F>, at_a_time: usize) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    let mut done = Vec::new();
+    for one in all {
+        if running.len() >= at_a_time {
+            done.extend(running.join_next().await.map(Result::unwrap));
+        }
+        running.spawn(one);
+    }
+    while let Some(one) = running.join_next().await {
+        done.push(one.unwrap());
+    }
+    done
 }
 
 /// The value below which `share` (0 to 1) of these are.

@@ -7,7 +7,10 @@ use super::{
     verdict::{self, Breaches},
 };
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 /// A row under way. Ends with [`Row::check`].
 pub(crate) struct Row {
@@ -21,6 +24,33 @@ pub(crate) struct Row {
     waived: Vec<&'static str>,
     figures: Vec<String>,
     key: Option<String>,
+}
+
+/// Sends requests to a gateway, for a test that sends many at a time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    ledger: Ledger,
+    addr: SocketAddr,
+    bearer: Option<String>,
+}
+
+impl Asker {
+    /// As [`Row::ask`].
+    pub(crate) async fn ask(&self, path: &str, body: &Value) -> Entry {
+        self.open(path, body).await.finish().await
+    }
+
+    /// As [`Row::open`].
+    pub(crate) async fn open(&self, path: &str, body: &Value) -> Open {
+        let bearer = self.bearer.iter().map(|value| ("authorization", value.as_str()));
+        self.ledger.open(self.addr, path, &bearer.collect::<Vec<_>>(), body).await
+    }
+
+    /// As [`Row::get`].
+    pub(crate) async fn get(&self, path: &str) -> Entry {
+        let bearer = self.bearer.iter().map(|value| ("authorization", value.as_str()));
+        self.ledger.get(self.addr, path, &bearer.collect::<Vec<_>>()).await
+    }
 }
 
 impl Row {
@@ -69,25 +99,25 @@ impl Row {
         self.figures.push(figure.into());
     }
 
+    /// The client of this row, as it is now: after a restart the address is another.
+    pub(crate) fn asker(&self) -> Asker {
+        let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
+        Asker { ledger: self.ledger.clone(), addr: self.program.addr, bearer }
+    }
+
     /// Sends JSON and waits for the end. Presents the first key of the setup, if there is one.
     pub(crate) async fn ask(&self, path: &str, body: &Value) -> Entry {
-        self.open(path, body).await.finish().await
+        self.asker().ask(path, body).await
     }
 
     /// Sends JSON and does not wait.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Open {
-        let bearer = self.bearer();
-        let headers: Vec<_> =
-            bearer.iter().map(|value| ("authorization", value.as_str())).collect();
-        self.ledger.open(self.program.addr, path, &headers, body).await
+        self.asker().open(path, body).await
     }
 
     /// `GET`.
     pub(crate) async fn get(&self, path: &str) -> Entry {
-        let bearer = self.bearer();
-        let headers: Vec<_> =
-            bearer.iter().map(|value| ("authorization", value.as_str())).collect();
-        self.ledger.get(self.program.addr, path, &headers).await
+        self.asker().get(path).await
     }
 
     /// Sends these bytes, which are one request, and does not wait.
@@ -99,10 +129,6 @@ impl Row {
     pub(crate) async fn metrics(&self) -> String {
         let entry = self.get("/metrics").await;
         if entry.status == 200 { entry.text() } else { String::new() }
-    }
-
-    fn bearer(&self) -> Option<String> {
-        self.key.as_ref().map(|key| format!("Bearer {key}"))
     }
 
     fn idle(&self) -> usize {

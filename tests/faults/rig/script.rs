@@ -20,6 +20,8 @@ pub(crate) enum Act {
     Slot,
     /// Nothing, until the peer leaves.
     Stall,
+    /// These bytes, again and again, until the peer leaves.
+    Forever(Bytes),
     /// Hangs up in order.
     Fin,
     /// Hangs up with a reset.

@@ -98,7 +98,7 @@ async fn pipe(
         match mode {
             Mode::Latency(late) => tokio::time::sleep(late).await,
             Mode::Cut(keep) if answer => {
-                bytes = &bytes[..bytes.len().min(keep.saturating_sub(carried))]
+                bytes = &bytes[..bytes.len().min(keep.saturating_sub(carried))];
             }
             _ => {}
         }

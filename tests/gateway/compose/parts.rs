@@ -21,6 +21,7 @@ use unigate::{
     discovery::Discovery,
     front::{AskLayer, DecodeLayer, Errors, NameLayer},
     gateway::{self, Resources},
+    health::Health,
     listen::{self, Limits},
     local::LocalLayer,
     log::{LogRow, Rows, Sink},
@@ -105,6 +106,8 @@ impl Parts {
             store: None,
             discovery,
             memory: unigate::memory::Memory::default(),
+            health: Health::default(),
+            budget: gateway::budget(),
             instance: "test".into(),
             metrics: Metrics::new(),
             readiness: Readiness::new(),
@@ -168,7 +171,7 @@ impl Parts {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        Upstreams::new(&self.config, "test").unwrap()
+        Upstreams::new(&self.config, "test", &Health::default()).unwrap()
     }
 
     fn addresses(&self) -> Addresses {

@@ -58,7 +58,7 @@ def route(method, path, headers, body):
             return asked(body)
         lists = {
             "/api/tags": ollama_native.tags,
-            "/api/ps": lambda: {"models": []},
+            "/api/ps": ollama_native.tags,
             "/api/version": lambda: {"version": "0.33.0"},
         }
         if method == "GET" and path in lists:

@@ -1,7 +1,10 @@
 //! The blocks of a streamed answer, of which one stands open at a time: what belongs to another waits for its turn.
 
-use super::{Block, Change, Event, call_id, invalid, object};
-use crate::chat::{Call, Piece};
+use super::{Block, Change, Event, call_id, object};
+use crate::{
+    chat::{Call, Piece},
+    dialect::alike::invalid_call,
+};
 use bytes::BytesMut;
 use std::sync::Arc;
 
@@ -126,7 +129,7 @@ impl Blocks {
         match tool.stage {
             Stage::Written if piece.arguments.trim().is_empty() => {}
             // It was all there, and more has come.
-            Stage::Written => return Err(invalid(&tool.call.name)),
+            Stage::Written => return Err(invalid_call(&tool.call.name)),
             Stage::Open => {
                 tool.call.arguments.push_str(&piece.arguments);
                 if !piece.arguments.is_empty() {
@@ -165,7 +168,7 @@ impl Blocks {
             && !cut
             && object(&self.tools[at].call.arguments).is_none()
         {
-            return Err(invalid(&self.tools[at].call.name));
+            return Err(invalid_call(&self.tools[at].call.name));
         }
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
@@ -186,7 +189,7 @@ impl Blocks {
                     self.show(at, out);
                 }
                 Waiting::Tool(_) if cut => {}
-                Waiting::Tool(at) => return Err(invalid(&self.tools[at].call.name)),
+                Waiting::Tool(at) => return Err(invalid_call(&self.tools[at].call.name)),
             }
         }
         self.close(out);

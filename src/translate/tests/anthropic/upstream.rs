@@ -188,7 +188,8 @@ fn a_model_that_takes_no_budget_is_told_how_hard_to_think() {
         {"id":"claude-z","capabilities":{"thinking":{"supported":false}}}]}"#;
     let models = ANTHROPIC.read_models(list).unwrap();
     let ask = |model: usize| {
-        let model = Known { capabilities: models[model].capabilities.clone(), context: 0 };
+        let model =
+            Known { capabilities: models[model].capabilities.clone(), context: 0, loads: true };
         let body = Bytes::from(ask(r#""reasoning_effort":"minimal","temperature":0.5"#));
         let aim = Aim { model, ..Aim::default() };
         let out = before(&OPENAI).request(&body, &aim).unwrap();

@@ -52,6 +52,21 @@ fn thinking_and_calls_are_items_of_their_own() {
 }
 
 #[test]
+fn a_call_that_grows_after_its_end_is_a_failure() {
+    let call = |finish: &str| {
+        format!(
+            r#"data: {{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"id":"a","function":
+            {{"name":"f","arguments":"{{}}"}}}}]}},"finish_reason":{finish}}}]}}"#
+        )
+        .replace('\n', "")
+    };
+    let stream = format!("{}\n\n{}\n\ndata: [DONE]\n\n", call("\"tool_calls\""), call("null"));
+    let (out, state) = through(front(&OPENAI), false, stream.as_bytes());
+    assert!(state.fault.unwrap().contains("invalid tool call arguments for \"f\""));
+    assert!(!out.contains("response.completed"));
+}
+
+#[test]
 fn calls_that_grow_at_once_keep_apart() {
     let chunk = |calls: Value, finish: Value| json!({ "choices": [{ "index": 0, "delta": { "tool_calls": calls }, "finish_reason": finish }] });
     let call = |index: u64, id: &str, arguments: &str| json!({ "index": index, "id": id, "function": { "name": "f", "arguments": arguments } });
