@@ -24,7 +24,7 @@ pub(super) enum Said {
     Text(Vec<u8>),
     Number(i64),
     Nothing,
-    List(Vec<Said>),
+    List(Vec<Self>),
     Error(String),
 }
 
