@@ -6,13 +6,19 @@
 //! its own among them, so that one more row is every pair with it.
 
 mod answer;
+mod config;
 mod cut;
+mod entry;
 mod frame;
 mod heard;
+mod key;
 mod request;
 mod stream;
 
+pub use config::config;
+pub use entry::entry;
 pub use frame::{ndjson, sse};
+pub use key::key;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
@@ -97,7 +103,7 @@ fn reply(usage: bool, base64: bool) -> Reply {
 
 /// The names of all targets.
 pub fn targets() -> Vec<String> {
-    let mut names = vec!["ndjson".to_owned(), "sse".to_owned()];
+    let mut names = ["config", "entry", "key", "ndjson", "sse"].map(str::to_owned).to_vec();
     for kind in ["answer", "request", "stream"] {
         names.extend(ROWS.iter().map(|row| format!("{kind}_{}", row.dialect.name())));
     }
@@ -110,6 +116,9 @@ pub fn targets() -> Vec<String> {
 /// Where something does not hold that must, or no target has this name.
 pub fn check(target: &str, data: &[u8]) {
     match target {
+        "config" => return config(data),
+        "entry" => return entry(data),
+        "key" => return key(data),
         "ndjson" => return ndjson(data),
         "sse" => return sse(data),
         _ => {}
