@@ -1,14 +1,18 @@
 //! What a request may be before anybody reads it: a head that can be read in one way, and a body that comes in time and
 //! finds room.
 //!
-//! It stands below access, so that strangers cost nothing, and above the buffer, which reads bodies. It reads nothing
-//! itself: the body is handed down in a guard that keeps the time and counts what comes. When that gives up, the
-//! answer is made here, in the client's dialect, and what ran below is dropped.
+//! [`HeadLayer`] stands above access, since a head with two meanings is no request of anybody's. [`EdgeLayer`] stands
+//! below it, so that strangers cost nothing, and above the buffer, which reads bodies. It reads nothing itself: the
+//! body is handed down in a guard that keeps the time and counts what comes. When that gives up, the answer is made
+//! here, in the client's dialect, and what ran below is dropped.
 
 mod arriving;
 mod head;
 
-pub use self::arriving::Arriving;
+pub use self::{
+    arriving::Arriving,
+    head::{Head, HeadLayer},
+};
 
 use crate::{
     error::Error,
@@ -42,10 +46,8 @@ pub struct Patience {
     pub whole: Duration,
 }
 
-/// Refuses what cannot be read in one way, comes too slowly or finds no room.
+/// Refuses what comes too slowly or finds no room.
 ///
-/// * 400 for a head that has two meanings, 405 for `CONNECT` and `TRACE`, 414 for an address above 16 KiB, 501 for
-///   a web socket. Another `Upgrade` is ignored, as HTTP allows: Java's client offers `h2c` with every request.
 /// * 408 for a body that keeps the gateway waiting.
 /// * 503 when bodies that are read whole have no room, or the program comes near what the system allows it.
 #[derive(Clone, Debug)]
@@ -115,15 +117,15 @@ where
     /// # Errors
     /// What the client is told instead of an answer.
     fn admit(&self, head: &request::Parts, empty: bool) -> Result<Option<Place>, Error> {
-        head::check(head)?;
         // Whoever asks how the gateway is must be told.
         if Front::is_own(head.uri.path()) {
             return Ok(None);
         }
-        if self.memory.is_short() {
+        let declared = declared(head);
+        let expected = if empty { 0 } else { declared.unwrap_or(self.max_bytes) };
+        if self.memory.is_short_for(expected) {
             return Err(Error::NoMemory);
         }
-        let declared = declared(head);
         if empty || declared > Some(self.max_bytes) || !(self.when)(head) {
             return Ok(None);
         }
@@ -160,11 +162,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         let empty = body.is_end_stream();
-        let refuser = Refuser {
-            front: Front::of(&head.extensions),
-            record: Record::of(&mut head.extensions),
-            http1: head.version < Version::HTTP_2,
-        };
+        let refuser = Refuser::of(&mut head);
         let place = match self.layer.admit(&head, empty) {
             Ok(place) => place,
             Err(error) => {
@@ -195,6 +193,14 @@ fn declared(head: &request::Parts) -> Option<usize> {
 // === impl Refuser ===
 
 impl Refuser {
+    fn of(head: &mut request::Parts) -> Self {
+        Self {
+            front: Front::of(&head.extensions),
+            record: Record::of(&mut head.extensions),
+            http1: head.version < Version::HTTP_2,
+        }
+    }
+
     fn refuse(&self, error: &Error) -> Response<Bytes> {
         let mut response = render(self.front, Some(&self.record), error);
         if self.http1 {

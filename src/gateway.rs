@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Secret},
     dialect::Operation,
     discovery::Discovery,
-    edge::{EdgeLayer, Patience},
+    edge::{EdgeLayer, HeadLayer, Patience},
     front::{AskLayer, DecodeLayer, Errors, Front, NameLayer},
     health::Health,
     heartbeat::Beats,
@@ -123,9 +123,11 @@ where
         .layer(LogLayer::new(rows))
         // Which dialect, which operation, from method and path alone; signs every answer on its way up.
         .layer(NameLayer)
+        // A head with two meanings is no request.
+        .layer(HeadLayer)
         // Host, origin, key: refused before a byte of the body is read.
         .layer(access)
-        // One meaning, in time, and room for what is read whole.
+        // In time, and room for what is read whole.
         .layer(EdgeLayer::new(
             resources.memory.clone(),
             Patience {

@@ -4,8 +4,9 @@
 //!   client
 //!     │  log        exactly one row, whatever happens below
 //!     │  name       which dialect, which operation; signs the answer
+//!     │  head       can be read in one way
 //!     │  access     host, origin, key
-//!     │  edge       one meaning, in time, and room for its body
+//!     │  edge       its body comes in time and finds room
 //!     │  buffer     JSON bodies become whole, uploads keep streaming
 //!     │  decode     compressed bodies become readable
 //!     │  ask        which model, streamed or not

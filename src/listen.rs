@@ -7,6 +7,7 @@ mod drawn;
 mod guard;
 mod heads;
 mod socket;
+mod tcp;
 
 pub(crate) use self::deadline::Deadline;
 pub use self::{heads::Ambiguous, socket::connections};
@@ -15,6 +16,7 @@ use self::{
     drawn::{Drawing, Drawn, Streams},
     guard::Guard,
     heads::Oddities,
+    tcp::Tcp,
 };
 use crate::peer::Peered;
 use bytes::Bytes;
@@ -26,8 +28,15 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
@@ -90,6 +99,9 @@ const MAX_HEADERS: usize = 100;
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How long nothing may have failed before connections are said to be accepted again; more than the longest pause.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How long cut connections may take to go; they only have to be dropped.
 const GONE: Duration = Duration::from_secs(1);
@@ -156,11 +168,9 @@ where
             if !speaks {
                 return;
             }
-            let odd = Arc::new(Oddities::default());
-            let (guard, watch) = Guard::new(stream, odd.clone(), limits.first_byte, limits.write);
-            let service = TowerToHyperService::new(Peered::new(service, peer.ip()));
-            let entry = Entry { service, odd };
-            let connection = server.serve_connection(TokioIo::new(guard), entry).into_owned();
+            let (stream, watch) = Tcp::new(stream);
+            let (io, entry) = entry(stream, Peered::new(service, peer.ip()), limits);
+            let connection = server.serve_connection(io, entry).into_owned();
             let served = async {
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended with an error");
@@ -187,6 +197,36 @@ where
         () = hurry => {}
     }
     Drained::Late(Late { all: limits.connections, places, cutting })
+}
+
+/// Serves one connection to its end, whatever it runs over, with the same bounds as [`serve`].
+///
+/// # Errors
+/// As hyper tells them: what came was not HTTP, was too slow, or broke off.
+pub async fn connection<IO, S, B>(
+    io: IO,
+    service: S,
+    limits: Limits,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (io, entry) = entry(io, service, limits);
+    server(limits).serve_connection(io, entry).await
+}
+
+fn entry<IO, S>(io: IO, service: S, limits: Limits) -> (TokioIo<Guard<IO>>, Entry<S>) {
+    let odd = Arc::new(Oddities::default());
+    let guard = Guard::new(io, odd.clone(), limits.first_byte, limits.write);
+    (TokioIo::new(guard), Entry { service: TowerToHyperService::new(service), odd })
 }
 
 // === impl Late ===
@@ -225,24 +265,26 @@ where
     }
 }
 
-/// The pauses of an accept loop that cannot accept: longer each time, and told once.
+/// The pauses of an accept loop that cannot accept: longer each time, and told once, also where one in ten succeeds.
 #[derive(Debug, Default)]
-struct Pauses(Option<Duration>);
+struct Pauses {
+    last: Option<Duration>,
+    failed: Option<Instant>,
+}
 
 impl Pauses {
     fn next(&mut self, error: &io::Error) -> Duration {
-        let pause = match self.0 {
-            None => {
-                tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
-                Duration::from_millis(50)
-            }
-            Some(last) => (last * 2).min(Duration::from_secs(1)),
-        };
-        *self.0.insert(pause)
+        if self.failed.replace(Instant::now()).is_none() {
+            tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
+        }
+        let pause = self.last.map_or(Duration::from_millis(50), |last| last * 2);
+        *self.last.insert(pause.min(Duration::from_secs(1)))
     }
 
     fn over(&mut self) {
-        if self.0.take().is_some() {
+        self.last = None;
+        if self.failed.is_some_and(|at| at.elapsed() > QUIET) {
+            self.failed = None;
             tracing::warn!("connections are accepted again");
         }
     }

@@ -48,6 +48,9 @@ pub struct Full;
 /// The least that bodies may take when nobody says how much.
 const LEAST: u64 = 256 << 20;
 
+/// A body that is no burden even where memory is short.
+const SMALL: usize = 1 << 20;
+
 /// How often the system is asked how large the program is, in milliseconds.
 const EVERY_MS: u64 = 100;
 
@@ -89,9 +92,14 @@ impl Memory {
         Ok(place)
     }
 
-    /// Whether the program takes nearly all that the system allows it. Asks the system at most ten times a second, and
-    /// never where there is no limit.
-    pub fn is_short(&self) -> bool {
+    /// Whether a request with a body of so many bytes had better not come in, since the program takes nearly all that
+    /// the system allows it. While nobody's body is held a small one always may: what the program takes then is not
+    /// what refusing would free. Asks the system at most ten times a second, and never where there is no limit.
+    pub fn is_short_for(&self, bytes: usize) -> bool {
+        self.is_near() && (self.taken() > 0 || bytes > SMALL)
+    }
+
+    fn is_near(&self) -> bool {
         let account = &self.0;
         let Some(most) = account.most else { return false };
         let now = u64::try_from(account.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -102,11 +110,7 @@ impl Memory {
             let short = system::resident().is_some_and(|resident| resident > most);
             if short != account.short.swap(short, Relaxed) {
                 let state = if short { "short" } else { "enough" };
-                tracing::warn!(
-                    memory = state,
-                    most,
-                    "new requests are refused while memory is short"
-                );
+                tracing::warn!(memory = state, most, "requests are refused while memory is short");
             }
         }
         account.short.load(Relaxed)

@@ -55,7 +55,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tower_service::Service;
 use unigate_layers::{
@@ -318,10 +318,11 @@ where
         }
     }
 
-    /// Returns when it has stopped answering anything; never, where that cannot be told.
-    async fn stops(&self) {
+    /// Returns when it has stopped answering anything while somebody waits who began to at `since`; never, where that
+    /// cannot be told.
+    async fn stops(&self, since: Instant) {
         match &self.pulse {
-            Some(pulse) => pulse.stops().await,
+            Some(pulse) => pulse.stops(since).await,
             None => std::future::pending().await,
         }
     }

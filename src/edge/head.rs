@@ -1,18 +1,67 @@
 //! What the head of a request may be.
 
-use crate::{error::Error, listen::Ambiguous};
+use super::Refuser;
+use crate::{error::Error, front::Answered, listen::Ambiguous};
+use bytes::Bytes;
 use http::{
-    HeaderMap, Method,
+    HeaderMap, Method, Request, Response,
     header::{HOST, TRANSFER_ENCODING, UPGRADE},
     request,
 };
+use http_body_util::{Either, Full};
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Refuses a head that another reader could take for something else, and what is not HTTP or no route's.
+///
+/// 400 for a head that has two meanings, 405 for `CONNECT` and `TRACE`, 414 for an address above 16 KiB, 501 for a web
+/// socket. Another `Upgrade` is ignored, as HTTP allows: Java's client offers `h2c` with every request. The connection is
+/// closed, so that nothing behind such a head is taken for a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadLayer;
+
+/// The service of [`HeadLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Head<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for HeadLayer {
+    type Service = Head<S>;
+
+    fn layer(&self, inner: S) -> Head<S> {
+        Head { inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Head<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<Either<Full<Bytes>, R>>;
+    type Error = S::Error;
+    type Future = Answered<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        match check(&head) {
+            Ok(()) => Answered::pass(self.inner.call(Request::from_parts(head, body))),
+            Err(error) => Answered::here(Refuser::of(&mut head).refuse(&error)),
+        }
+    }
+}
 
 /// The longest path and query, in bytes: far above what any route here takes.
 const MAX_URL: usize = 16 * 1024;
 
 /// # Errors
 /// For a head that another reader could take for something else, and for methods and protocols that are not spoken.
-pub(super) fn check(head: &request::Parts) -> Result<(), Error> {
+fn check(head: &request::Parts) -> Result<(), Error> {
     let bad = |why: &str| Err(Error::BadRequest(format!("the request is ambiguous: {why}")));
     if let Some(Ambiguous(why)) = head.extensions.get() {
         return bad(why);

@@ -21,6 +21,10 @@ use unigate_layers::body::Replay;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AskLayer;
 
+/// The longest name of a model, in bytes: it stands in headers, messages and rows of the log. Hugging Face's names, with
+/// host, organisation and quantisation, stay below 300.
+const MAX_MODEL: usize = 1024;
+
 /// The service of [`AskLayer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<S> {
@@ -89,7 +93,7 @@ fn read<B: Replay>(front: Front, request: &Request<B>) -> Result<Option<Ask>, Er
     let (Some(operation), Some(body)) = (front.operation, request.body().bytes()) else {
         return Ok(None);
     };
-    match operation {
+    let ask = match operation {
         Operation::Chat
         | Operation::Generate
         | Operation::Embed
@@ -103,5 +107,11 @@ fn read<B: Replay>(front: Front, request: &Request<B>) -> Result<Option<Ask>, Er
             front.dialect.ask(operation, body).map(Some)
         }
         _ => Ok(None),
+    }?;
+    match ask.as_ref().and_then(|ask| ask.model.as_ref()) {
+        Some(model) if model.len() > MAX_MODEL => Err(Error::BadRequest(format!(
+            "\"model\" is longer than {MAX_MODEL} bytes, which is no model's name"
+        ))),
+        _ => Ok(ask),
     }
 }

@@ -7,40 +7,22 @@ use super::{
     deadline::Deadline,
     heads::{Heads, Oddities},
 };
-use socket2::SockRef;
 use std::{
-    future::pending,
     io::{self, IoSlice},
-    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What an HTTP/2 client says first. Source: RFC 9113 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long a client that will send no more may still get an answer that is nearly there.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// How long, and for how many bytes, a connection is read on after its last answer, so that the answer arrives: closing
-/// while something is unread tells the client's system to forget what it was sent.
-const LINGER: (Duration, usize) = (Duration::from_secs(1), 1 << 20);
-
-/// The connection as hyper reads and writes it.
+/// A connection with its deadlines.
 #[derive(Debug)]
-pub(super) struct Guard {
-    read: OwnedReadHalf,
-    write: Arc<OwnedWriteHalf>,
+pub(super) struct Guard<IO> {
+    io: IO,
     /// Bytes of the preface that came so far; `None`: the protocol is known.
     preface: Option<usize>,
     speaks: Deadline,
@@ -48,30 +30,17 @@ pub(super) struct Guard {
     takes: Deadline,
 }
 
-/// The same connection, as its task watches it.
-#[derive(Clone, Debug)]
-pub(super) struct Watch(Arc<OwnedWriteHalf>);
-
-impl Guard {
+impl<IO> Guard<IO> {
     /// * `speaks`: how long the client has to show which protocol it speaks.
     /// * `takes`: how long it may take nothing of what there is for it.
-    pub(super) fn new(
-        stream: TcpStream,
-        odd: Arc<Oddities>,
-        speaks: Duration,
-        takes: Duration,
-    ) -> (Self, Watch) {
-        let (read, write) = stream.into_split();
-        let write = Arc::new(write);
-        let guard = Self {
-            read,
-            write: write.clone(),
+    pub(super) fn new(io: IO, odd: Arc<Oddities>, speaks: Duration, takes: Duration) -> Self {
+        Self {
+            io,
             preface: Some(0),
             speaks: Deadline::new(speaks),
             heads: Heads::new(odd),
             takes: Deadline::new(takes),
-        };
-        (guard, Watch(write))
+        }
     }
 
     fn came(&mut self, bytes: &[u8]) {
@@ -84,39 +53,32 @@ impl Guard {
         self.heads.feed(bytes);
     }
 
-    fn write(
+    fn taken(
         &mut self,
         cx: &mut Context<'_>,
-        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
+        written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let stream: &TcpStream = (*self.write).as_ref();
-        loop {
-            match stream.poll_write_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => {
-                    ready!(self.takes.wait(cx));
-                    return Poll::Ready(Err(late("the client takes nothing")));
-                }
+        match written {
+            Poll::Ready(written) => {
+                self.takes.met();
+                Poll::Ready(written)
             }
-            match attempt(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => {
-                    self.takes.met();
-                    return Poll::Ready(written);
-                }
+            Poll::Pending => {
+                ready!(self.takes.wait(cx));
+                Poll::Ready(Err(late("the client takes nothing")))
             }
         }
     }
 }
 
-impl AsyncRead for Guard {
+impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match Pin::new(&mut self.read).poll_read(cx, buf) {
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
             Poll::Ready(read) => {
                 read?;
                 self.came(&buf.filled()[before..]);
@@ -134,13 +96,14 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |stream| stream.try_write(data))
+        let written = Pin::new(&mut self.io).poll_write(cx, data);
+        self.taken(cx, written)
     }
 
     fn poll_write_vectored(
@@ -148,70 +111,82 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |stream| stream.try_write_vectored(parts))
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.io.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(finish((*self.write).as_ref()))
-    }
-}
-
-// === impl Watch ===
-
-impl Watch {
-    /// Waits until the client has left, or will send no more, and a moment longer.
-    ///
-    /// hyper does not look for the end while something is unread that came before it, such as bytes behind a request.
-    pub(super) async fn left(&self) {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            // The one interest that only an end satisfies: urgent data is not asked for when a stream is registered.
-            let stream: &TcpStream = (*self.0).as_ref();
-            let ready = stream.ready(tokio::io::Interest::PRIORITY).await;
-            if ready.is_ok_and(|ready| ready.is_read_closed()) {
-                return sleep(GRACE).await;
-            }
-        }
-        pending::<()>().await;
-    }
-
-    /// Reads on for a moment when something is unread after the last answer, and forgets it.
-    pub(super) async fn linger(&self) {
-        let stream: &TcpStream = (*self.0).as_ref();
-        if !matches!(stream.try_read(&mut [0]), Ok(1)) || finish(stream).is_err() {
-            return;
-        }
-        let (most, mut left) = LINGER;
-        let mut waste = vec![0; 16 * 1024];
-        let read_on = async {
-            while left > 0 && stream.readable().await.is_ok() {
-                match stream.try_read(&mut waste) {
-                    Ok(0) => return,
-                    Ok(count) => left = left.saturating_sub(count),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        let _ = timeout(most, read_on).await;
-    }
-}
-
-fn finish(stream: &TcpStream) -> io::Result<()> {
-    match SockRef::from(stream).shutdown(Shutdown::Write) {
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        done => done,
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
 fn late(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        time::Instant,
+    };
+
+    fn guard<IO>(io: IO) -> Guard<IO> {
+        Guard::new(io, Arc::default(), Duration::from_secs(10), Duration::from_secs(60))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_preface_is_not_waited_for_however_slowly_it_goes_on() {
+        let (mut client, server) = duplex(1024);
+        let mut guard = guard(server);
+        tokio::spawn(async move {
+            for byte in PREFACE {
+                let _ = client.write_all(&[*byte]).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            client
+        });
+        let (begun, mut all) = (Instant::now(), Vec::new());
+        let error = guard.read_to_end(&mut all).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_protocol_is_known_reads_wait_as_long_as_they_must() {
+        for said in [b"POST / HT".as_slice(), b"PUT", b"PRI * HTTP/1.1", PREFACE] {
+            let (mut client, server) = duplex(1024);
+            let mut guard = guard(server);
+            client.write_all(said).await.unwrap();
+            let mut all = Vec::new();
+            let read = tokio::time::timeout(Duration::from_secs(3600), guard.read_to_end(&mut all));
+            assert!(read.await.is_err(), "{said:?}: still waiting");
+            assert_eq!(all, said);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_late_and_one_that_takes_a_byte_is_not() {
+        let (mut client, server) = duplex(4);
+        let mut guard = guard(server);
+        let begun = Instant::now();
+        let reading = tokio::spawn(async move {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                client.read_u8().await.unwrap();
+            }
+            client
+        });
+        let error = guard.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 210));
+        drop(reading.await);
+    }
 }

@@ -120,8 +120,8 @@ impl Heads {
             self.line.pop();
         }
         self.at = match self.at {
-            // Empty lines before a request are nobody's.
-            At::Start if self.line.is_empty() => At::Start,
+            // Empty lines before a request are nobody's; behind trailers one ends it.
+            At::Start | At::Trailers if self.line.is_empty() => At::Start,
             At::Start if self.line.starts_with(b"PRI * HTTP/2") => At::Lost,
             At::Start | At::Head if bare => {
                 self.odd.add(BARE);
@@ -135,7 +135,6 @@ impl Heads {
                 Some(size) => At::Chunk(size.saturating_add(2)),
                 None => At::Lost,
             },
-            At::Trailers if self.line.is_empty() => At::Start,
             at => at,
         };
         self.line.clear();

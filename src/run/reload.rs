@@ -146,14 +146,12 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.server.listen != new.server.listen {
         changed.push("server.listen");
     }
-    if (old.server.max_connections, old.server.head_s, old.server.first_byte_s, old.server.drain_s)
-        != (
-            new.server.max_connections,
-            new.server.head_s,
-            new.server.first_byte_s,
-            new.server.drain_s,
-        )
-    {
+    let limits = |config: &Config| {
+        let server = &config.server;
+        let times = [server.head_s, server.first_byte_s, server.write_s, server.drain_s];
+        (server.max_connections, server.max_buffered_mb, times)
+    };
+    if limits(old) != limits(new) {
         changed.push("a limit of the listener");
     }
     if old.log != new.log {

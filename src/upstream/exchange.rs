@@ -34,7 +34,10 @@ pub(super) struct Exchange<B: Body<Data = Bytes, Error: Send> + Send + Unpin + '
     /// What the client is warned of, in one line; `None` where there is nothing.
     pub(super) warning: Option<Arc<str>>,
     pub(super) bounds: Bounds,
+    /// When the upstream's time to answer began.
     pub(super) started: Instant,
+    /// When it began to wait for anything at all.
+    asked: Instant,
     pub(super) images: Option<Images>,
     /// Whether usage was asked for without knowing whether that is understood.
     pub(super) tries_usage: bool,
@@ -104,6 +107,7 @@ where
             warning: None,
             bounds: upstreams.bounds,
             started: Instant::now(),
+            asked: Instant::now(),
             images: upstreams.images.clone(),
             tries_usage: false,
             aim,
@@ -215,13 +219,13 @@ where
             }
             Ok(place)
         };
-        let (name, asked) = (upstream.name.clone(), Instant::now());
+        let name = upstream.name.clone();
         let place = tokio::select! {
             biased;
             place = ready => place?,
             // Nobody waits in a queue for one that has stopped answering.
-            () = upstream.stops() => {
-                return Err(Error::Dead { upstream: name, waited: asked.elapsed() });
+            () = upstream.stops(self.asked) => {
+                return Err(Error::Dead { upstream: name, waited: self.asked.elapsed() });
             }
         };
         // Waiting for a place or a model is no part of the upstream's time to answer.
@@ -256,6 +260,7 @@ where
             warning: self.warning.clone(),
             bounds: self.bounds,
             started: self.started,
+            asked: self.asked,
             images: None,
             tries_usage: false,
             aim: Aim::default(),
@@ -299,7 +304,7 @@ where
         // An unstreamed answer sends its head when it is complete: only the whole has a limit.
         let streamed = self.ask.as_ref().is_some_and(|ask| ask.stream);
         let waited = if streamed { upstream.first_byte } else { upstream.total };
-        let (name, asked) = (upstream.name.clone(), Instant::now());
+        let name = upstream.name.clone();
         tokio::select! {
             biased;
             answer = tokio::time::timeout(waited, answer) => match answer {
@@ -310,7 +315,9 @@ where
                 Err(_) => Err(Error::TotalTimeout { upstream: name, waited }),
             },
             // What loads a model is waited for, what has stopped answering is not.
-            () = upstream.stops() => Err(Error::Dead { upstream: name, waited: asked.elapsed() }),
+            () = upstream.stops(self.asked) => {
+                Err(Error::Dead { upstream: name, waited: self.asked.elapsed() })
+            }
         }
     }
 

@@ -188,7 +188,7 @@ async fn load<B>(
     let answer = tokio::select! {
         biased;
         answer = asked => answer.ok().flatten(),
-        () = upstream.stops() => None,
+        () = upstream.stops(begun) => None,
     };
     let (name, took_s) = (&upstream.name, begun.elapsed().as_secs_f32());
     if matches!(&answer, Some((status, _)) if status.is_success()) {

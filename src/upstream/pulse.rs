@@ -111,10 +111,10 @@ impl Pulse {
         asker.ask().await.map_err(|why| format!("at {} ({why}){}", asker.at, asker.advice))
     }
 
-    /// Returns when the upstream has been found dead, some time from now; never, where that cannot be told.
-    pub(super) async fn stops(&self) {
+    /// Returns when the upstream has been found dead, for one that waits since then; never, where that cannot be told.
+    pub(super) async fn stops(&self, since: std::time::Instant) {
         let Some(watched) = &self.watched else { return std::future::pending().await };
-        sleep(EVERY).await;
+        sleep(EVERY.saturating_sub(since.elapsed())).await;
         let mut deaths = watched.deaths.subscribe();
         let _waits = self.wait(watched);
         // The sender is in `watched`, which is held: this cannot fail.

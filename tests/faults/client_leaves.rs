@@ -47,7 +47,7 @@ async fn c1_a_client_that_leaves_in_any_window_takes_its_call_upstream_with_it()
                     assert!(open.until("one").await);
                 }
                 let begun = Instant::now();
-                let mine = || up.calls().into_iter().find(|call| call.number() == nth);
+                let mine = || up.numbered(nth);
                 while mine().is_none() {
                     assert!(begun.elapsed() < Duration::from_secs(20), "never came upstream");
                     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -13,6 +13,7 @@ mod operation_sleep;
 mod redis;
 mod rig;
 mod store;
+mod streams_apart;
 mod upstream;
 mod upstream_bytes;
 mod upstream_cuts;

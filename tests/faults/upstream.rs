@@ -58,7 +58,7 @@ async fn u6_a_kept_connection_that_is_closed_costs_no_request() {
         );
     }
     let calls = up.calls().len();
-    row.figure(format!("{count} requests, 0 errors, {} calls upstream", calls));
+    row.figure(format!("{count} requests, 0 errors, {calls} calls upstream"));
     row.check().await;
 }
 

@@ -46,6 +46,7 @@ const MAY: &[(&str, &[&str])] = &[
             "provider",
             "record",
             "translate",
+            "wire",
         ],
     ),
     // What looks around, and what answers from what was seen.

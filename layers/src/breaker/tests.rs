@@ -8,7 +8,7 @@ fn breaker() -> Arc<Breaker> {
 }
 
 fn fail(breaker: &Arc<Breaker>, times: u32) -> Option<Change> {
-    (0..times).map(|_| breaker.enter().unwrap().failed()).last().flatten()
+    (0..times).map(|_| breaker.enter().unwrap().failed()).fold(None, |_, change| change)
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn a_success_from_before_an_outage_does_not_end_it() {
 async fn a_probe_that_was_superseded_counts_no_more_however_it_ends() {
     type End = fn(Pass);
     let ends: [End; 3] =
-        [drop, |pass| drop(pass.failed()), |pass| assert_eq!(pass.succeeded(), None)];
+        [drop, |pass| assert_eq!(pass.failed(), None), |pass| assert_eq!(pass.succeeded(), None)];
     for end in ends {
         let breaker = breaker();
         fail(&breaker, 5);
@@ -188,8 +188,8 @@ mod model {
                                 model.probing.fetch_sub(1, SeqCst);
                                 match kind {
                                     0 => core.left(ticket),
-                                    1 => drop(core.failed(ticket, &model.rules, now)),
-                                    _ => drop(core.succeeded(ticket, now)),
+                                    1 => _ = core.failed(ticket, &model.rules, now),
+                                    _ => _ = core.succeeded(ticket, now),
                                 }
                             }
                         })

@@ -446,7 +446,9 @@ impl<R: Row> Writer<R> {
         }
         let mut state = self.shared.lock();
         let since = state.failing.as_ref().map_or_else(std::time::SystemTime::now, |f| f.since);
-        state.failing = Some(super::Failing { why: text, since });
+        // Shown to others than those who read the program's own words, so without the paths that those have.
+        let why = cause.and_then(rusqlite::Error::sqlite_error).map_or(text, ToString::to_string);
+        state.failing = Some(super::Failing { why, since });
         drop(state);
         self.shared.ring();
     }

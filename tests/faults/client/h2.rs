@@ -17,7 +17,7 @@ const WHY: &str = "requests over HTTP/2 are not in the ledger; the test itself l
 async fn c11_a_flood_of_frames_ends_its_own_connection_and_costs_the_others_nothing() {
     let up = Chaosd::ollama(&["m"]).await;
     let setup = Setup::ollama(&up).toml("[log]\nlevel = \"info\"\n");
-    let mut row = Row::start("C11", setup).await.waive("I1", WHY).waive("I8", WHY);
+    let mut row = Row::start("C11", setup).await.waive("I1", WHY).waive("I2", WHY).waive("I8", WHY);
     let before = row.program.rss_kib();
     let count = times(20_000, 1_000_000);
     let block = headers(&[
@@ -89,7 +89,7 @@ async fn c11_a_flood_of_frames_ends_its_own_connection_and_costs_the_others_noth
 async fn c11_a_client_that_opens_no_window_loses_its_stream_and_keeps_the_others() {
     let up = Chaosd::ollama(&["m"]).await;
     let setup = Setup::ollama(&up).toml("[server]\nwrite_s = 1\n");
-    let mut row = Row::start("C11", setup).await.waive("I1", WHY).waive("I8", WHY);
+    let mut row = Row::start("C11", setup).await.waive("I1", WHY).waive("I2", WHY).waive("I8", WHY);
     // A window of nothing for every stream.
     let mut h2 = H2::connect(row.program.addr, &[(4, 0)]).await;
     up.next(Script::from(Reply::chat(&["one", "two"])).then(Act::Stall));
@@ -113,6 +113,7 @@ async fn c11_a_client_that_opens_no_window_loses_its_stream_and_keeps_the_others
     assert!(h2.write(&frame(WINDOW, 0, 5, &60_000_u32.to_be_bytes())).await);
     let answer = h2.answer(5).await.expect("an answer");
     assert!(answer.contains("slow"), "{answer}");
+    drop(h2);
     row.check().await;
 }
 
@@ -120,7 +121,7 @@ async fn c11_a_client_that_opens_no_window_loses_its_stream_and_keeps_the_others
 async fn c12_a_stream_that_is_reset_takes_its_own_upstream_request_and_no_other() {
     let up = Chaosd::ollama(&["m"]).await;
     let row = Row::start("C12", Setup::ollama(&up)).await;
-    let mut row = row.waive("I1", WHY).waive("I8", WHY);
+    let mut row = row.waive("I1", WHY).waive("I2", WHY).waive("I8", WHY);
     let script =
         Script::from(Reply::chat(&["one", "two"])).at(2, Act::Wait(Duration::from_secs(1)));
     up.always(script);
@@ -146,5 +147,6 @@ async fn c12_a_stream_that_is_reset_takes_its_own_upstream_request_and_no_other(
     let left: Vec<_> = calls.iter().filter_map(|call| call.left).collect();
     assert_eq!(left.len(), 1, "one call was cut");
     row.figure(format!("cut after {}", ms(left[0].saturating_duration_since(reset))));
+    drop(h2);
     row.check().await;
 }

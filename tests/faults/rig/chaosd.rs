@@ -228,14 +228,26 @@ impl Chaosd {
         self.seen().calls.clone()
     }
 
+    /// The newest call with this number in its prompt.
+    pub(crate) fn numbered(&self, number: usize) -> Option<Call> {
+        let seen = self.seen();
+        let mut calls = seen.calls.iter().rev().filter(|call| call.asks.is_some());
+        calls.find(|call| call.number() == number).cloned()
+    }
+
     /// Waits until so many calls have asked a model.
     pub(crate) async fn asked(&self, count: usize) {
-        until("a call upstream", || self.calls().len() >= count).await;
+        let asked = || self.seen().calls.iter().filter(|call| call.asks.is_some()).count();
+        until("a call upstream", || asked() >= count).await;
     }
 
     /// Waits until the peer of that call (of those that ask a model) has left, and says when.
     pub(crate) async fn left(&self, nth: usize) -> Instant {
-        let left = || self.calls().get(nth).and_then(|call| call.left);
+        let left = || {
+            let seen = self.seen();
+            let call = seen.calls.iter().rev().find(|call| call.asks == Some(nth));
+            call.and_then(|call| call.left)
+        };
         until("the end of a call upstream", || left().is_some()).await;
         left().unwrap()
     }
@@ -493,7 +505,8 @@ async fn serve(stream: &mut TcpStream, inner: &Inner, connection: usize) -> bool
         let call = {
             let mut seen = inner.seen.lock().unwrap();
             let asks = method == "POST" && !path.starts_with("/api/show");
-            let before = seen.calls.iter().filter(|call| call.asks.is_some()).count();
+            let before =
+                seen.calls.iter().rev().find_map(|call| call.asks).map_or(0, |nth| nth + 1);
             let call = Call {
                 nth: seen.calls.len(),
                 asks: asks.then_some(before),

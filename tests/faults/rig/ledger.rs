@@ -80,22 +80,29 @@ impl Entry {
 
     /// What the model said, in whichever dialect, streamed or not.
     pub(crate) fn said(&self) -> String {
-        let text = self.text();
-        let pieces = text.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
-        let said = pieces.filter_map(|piece| {
-            let json: Value = serde_json::from_str(piece.trim()).ok()?;
-            let places = [
-                "/message/content",
-                "/response",
-                "/choices/0/delta/content",
-                "/choices/0/message/content",
-                "/delta/text",
-                "/content/0/text",
-            ];
-            places.iter().find_map(|at| json.pointer(at)?.as_str().map(str::to_owned))
-        });
-        said.collect()
+        said(&self.text())
     }
+}
+
+/// What the model said in this body, in whichever dialect, streamed or not.
+pub(crate) fn said(body: &str) -> String {
+    let pieces = body.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
+    let said = pieces.filter_map(|piece| {
+        let json: Value = serde_json::from_str(piece.trim()).ok()?;
+        let places = [
+            "/message/content",
+            "/response",
+            "/choices/0/delta/content",
+            "/choices/0/message/content",
+            "/delta/text",
+            "/content/0/text",
+        ];
+        let delta =
+            (json["type"] == "response.output_text.delta").then(|| json.get("delta")).flatten();
+        let found = delta.or_else(|| places.iter().find_map(|at| json.pointer(at)));
+        found?.as_str().map(str::to_owned)
+    });
+    said.collect()
 }
 
 // === impl Ledger ===

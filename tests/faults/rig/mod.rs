@@ -16,7 +16,7 @@ mod wedge;
 pub(crate) use self::{
     chaosd::{Call, Chaosd},
     judge::{End, judge},
-    ledger::{Entry, Ledger, Open},
+    ledger::{Entry, Ledger, Open, said},
     program::{LogLine, Program},
     row::{Asker, Row},
     script::{Act, Framing, Reply, Script},

@@ -110,7 +110,7 @@ fn rows(breaches: &mut Breaches, program: &Program, entries: &[Entry]) {
         let paths: Vec<_> = others.iter().map(|row| row["path"].to_string()).collect();
         format!("{} rows without a request, for {nameless} without an id: {paths:?}", others.len())
     });
-    for row in others {
+    for row in others.iter().filter(|_| others.len() == nameless) {
         breaches.expect("I2", row["ending"] != "complete", || {
             format!("complete without a client: {row:?}")
         });
