@@ -13,7 +13,6 @@ mod sync {
     pub(super) use shuttle::sync::Mutex;
 }
 
-#[allow(clippy::duplicate_mod, reason = "with another lock it is another door")]
 #[path = "door.rs"]
 #[expect(clippy::duplicate_mod, reason = "once with the locks of the model")]
 mod door;

@@ -14,7 +14,6 @@ mod sync {
     pub(super) use shuttle::sync::{Mutex, MutexGuard};
 }
 
-#[allow(clippy::duplicate_mod, reason = "with another lock it is another board")]
 #[path = "board.rs"]
 #[expect(clippy::duplicate_mod, reason = "once with the locks of the model")]
 mod board;

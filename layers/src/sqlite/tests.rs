@@ -284,7 +284,7 @@ fn in_an_outage_rows_are_safe_beside_the_file_and_come_in_after_it() {
     assert!(log.flush(LONG));
     let mut other = Connection::open(&path).unwrap();
     let held = hold(&mut other);
-    let (told, safe) = std::sync::mpsc::sync_channel(20);
+    let (told, safe) = std::sync::mpsc::sync_channel(64);
     for _ in 0..20 {
         let told = told.clone();
         log.end(None, Word("during"), Some(Box::new(move |kept| told.send(kept).unwrap())));
