@@ -68,7 +68,7 @@ impl Bench {
     /// One of the counters that `/metrics` has of Redis.
     async fn misfortunes(&self, why: &str) -> u64 {
         let text = self.row.metrics().await;
-        let name = format!("unigate_redis_misfortunes_total{{why=\"{why}\"}}");
+        let name = format!("unigate_redis_misfortunes_total{{reason=\"{why}\"}}");
         let line = text.lines().find_map(|line| line.strip_prefix(name.as_str()));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).trim().parse().unwrap()
     }
