@@ -53,6 +53,11 @@ impl<R: Row> Writer<R> {
             let path = self.path.display();
             tracing::warn!(%path, error = text, "the log cannot be written, keeping rows for later");
         }
+        if !outage.told {
+            // The rows are safe in the spool, and a moment later in the file: nothing to worry anyone with.
+            self.shared.ring();
+            return;
+        }
         let mut state = self.shared.lock();
         let since = state.failing.as_ref().map_or_else(SystemTime::now, |f| f.since);
         let why = error.downcast_ref().map_or(text, SqliteError::without_path);
