@@ -67,6 +67,11 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// The path of the object itself; empty for a whole body.
+    pub(crate) fn place(&self) -> &str {
+        &self.path
+    }
+
     pub(crate) fn wrong(&self, name: &str, expected: &str) -> Error {
         Error::BadRequest(format!("{} must be {expected}", self.path(name)))
     }

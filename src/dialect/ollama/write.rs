@@ -254,15 +254,17 @@ fn common<'a>(
 
 fn image(media: &Media) -> Result<&str, Error> {
     match (&media.source, media.mime) {
-        (Source::Base64(_), mime @ "application/pdf") => {
-            Err(untranslatable(mime, "its models see pictures and text; send the pages as images"))
-        }
+        (_, mime @ "application/pdf") => Err(untranslatable(
+            &format!("{} ({mime})", media.place),
+            "its models see pictures and text; send the pages as images",
+        )),
         (Source::Base64(base64), _) => Ok(base64),
         // Source: ollama openai/openai.go decodeImageURL, the same words. Fetching it would let a client reach into
         // the gateway's network.
-        (Source::Url(_), _) => Err(Error::BadRequest(
-            "image URLs are not currently supported, please use base64 encoded data instead".into(),
-        )),
+        (Source::Url(_), _) => Err(Error::BadRequest(format!(
+            "{}: image URLs are not currently supported, please use base64 encoded data instead",
+            media.place
+        ))),
     }
 }
 
