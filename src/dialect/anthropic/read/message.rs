@@ -141,7 +141,7 @@ impl Turn {
                         Some("text") => result.content.push(Part::Text(text(&inner)?)),
                         // Other dialects let only users show something.
                         Some("image") => {
-                            self.shown.push(Part::Media(image(&inner)?.at(inner.place())))
+                            self.shown.push(Part::Media(image(&inner)?.at(inner.place())));
                         }
                         Some("document") => document(&inner, &mut self.shown, dropped)?,
                         _ => return Err(inner.wrong("type", "text, image or document")),
