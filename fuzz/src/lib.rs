@@ -6,16 +6,22 @@
 //! its own among them, so that one more row is every pair with it.
 
 mod answer;
+mod config;
 mod cut;
+mod entry;
 mod frame;
 mod heard;
 mod http;
+mod key;
 mod path;
 mod request;
 mod stream;
 
 pub use self::http::http;
+pub use config::config;
+pub use entry::entry;
 pub use frame::{ndjson, sse};
+pub use key::key;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 pub use path::path;
@@ -101,7 +107,8 @@ fn reply(usage: bool, base64: bool) -> Reply {
 
 /// The names of all targets.
 pub fn targets() -> Vec<String> {
-    let mut names = ["http", "ndjson", "path", "sse"].map(str::to_owned).to_vec();
+    let mut names =
+        ["config", "entry", "http", "key", "ndjson", "path", "sse"].map(str::to_owned).to_vec();
     for kind in ["answer", "request", "stream"] {
         names.extend(ROWS.iter().map(|row| format!("{kind}_{}", row.dialect.name())));
     }
@@ -114,6 +121,9 @@ pub fn targets() -> Vec<String> {
 /// Where something does not hold that must, or no target has this name.
 pub fn check(target: &str, data: &[u8]) {
     match target {
+        "config" => return config(data),
+        "entry" => return entry(data),
+        "key" => return key(data),
         "http" => return http(data),
         "ndjson" => return ndjson(data),
         "path" => return path(data),

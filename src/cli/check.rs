@@ -227,8 +227,11 @@ fn secrets(loaded: &Loaded) -> Vec<String> {
     });
     let redis = config.cache.redis.iter().filter(|_| config.cache.store == "redis");
     let redis = redis.map(|redis| ("cache.redis".to_owned(), redis.read_with(env)));
+    let seal = config.cache.seal.iter().filter(|_| config.cache.store == "redis");
+    let seal = seal.map(|seal| ("cache.seal".to_owned(), seal.read_with(env)));
     keys.chain(upstreams)
         .chain(redis)
+        .chain(seal)
         .filter_map(|(path, read)| Some(format!("{path}: {}", read.err()?)))
         .collect()
 }

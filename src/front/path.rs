@@ -65,17 +65,23 @@ struct Route {
     operation: Option<Operation>,
     own: bool,
     debug: bool,
+    /// Below `/api/`, where what nobody knows may still do something.
+    api: bool,
 }
 
 impl Route {
     fn of(method: &Method, path: &str, headers: &HeaderMap) -> Self {
         let Front { dialect, operation } = Front::name(method, path, headers);
         let debug = path == "/debug" || path.starts_with("/debug/");
-        Self { dialect: dialect.name(), operation, own: Front::is_own(path), debug }
+        let (own, api) = (Front::is_own(path), path.starts_with("/api/"));
+        Self { dialect: dialect.name(), operation, own, debug, api }
     }
 
     fn is_known(&self) -> bool {
-        self.own || self.debug || !matches!(self.operation, None | Some(Operation::Other))
+        self.own
+            || self.debug
+            || self.api
+            || !matches!(self.operation, None | Some(Operation::Other))
     }
 }
 
@@ -187,6 +193,9 @@ mod tests {
             "/%64ebug/pprof",
             "/debug%2fpprof",
             "/DEBUG/pprof",
+            "//api/signout",
+            "/API/signout",
+            "/%61pi/signout",
             "/%6detrics",
             "/Unigate/x",
             "/v1%2Fchat/completions",

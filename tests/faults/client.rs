@@ -6,6 +6,7 @@ mod h2;
 mod h2wire;
 mod json;
 mod leaving;
+mod packed;
 mod slow;
 
 use crate::rig::{Entry, LIMIT, Row};

@@ -37,6 +37,16 @@ struct Outage {
     pause: Duration,
 }
 
+// How a command went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    Good,
+    // Answered in time, which says nothing of other commands.
+    There,
+    Timeout,
+    Failed,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
     Opened,
@@ -54,16 +64,23 @@ impl Breaker {
     }
 
     // How a command went that was sent while the breaker was closed; it may be open by now.
-    pub(super) fn outcome(&mut self, ok: bool, timeout: bool) -> Option<Change> {
+    pub(super) fn outcome(&mut self, outcome: Outcome) -> Option<Change> {
         if self.is_open() {
             return None;
         }
-        if ok {
-            (self.timeouts, self.failures) = (0, 0);
-            return None;
+        match outcome {
+            Outcome::Good => {
+                (self.timeouts, self.failures) = (0, 0);
+                return None;
+            }
+            Outcome::There => {
+                self.timeouts = 0;
+                return None;
+            }
+            Outcome::Timeout => self.timeouts += 1,
+            Outcome::Failed => self.timeouts = 0,
         }
         self.failures += 1;
-        self.timeouts = if timeout { self.timeouts + 1 } else { 0 };
         if self.timeouts < self.limits.timeouts && self.failures < self.limits.failures {
             return None;
         }
@@ -111,14 +128,15 @@ mod tests {
     use super::*;
 
     fn fails(breaker: &mut Breaker, timeout: bool, times: u32) -> Option<Change> {
-        (0..times).map(|_| breaker.outcome(false, timeout)).last().flatten()
+        let outcome = if timeout { Outcome::Timeout } else { Outcome::Failed };
+        (0..times).map(|_| breaker.outcome(outcome)).last().flatten()
     }
 
     #[tokio::test(start_paused = true)]
     async fn three_timeouts_in_a_row_open_it() {
         let mut breaker = Breaker::new(ANSWERS);
         assert_eq!(fails(&mut breaker, true, 2), None);
-        breaker.outcome(true, false);
+        breaker.outcome(Outcome::Good);
         assert_eq!(fails(&mut breaker, true, 2), None);
         assert_eq!(fails(&mut breaker, true, 1), Some(Change::Opened));
         assert_eq!(fails(&mut breaker, true, 9), None, "an outage is told once");
@@ -130,6 +148,20 @@ mod tests {
         assert_eq!(fails(&mut breaker, false, 3), None);
         assert_eq!(fails(&mut breaker, true, 1), None);
         assert_eq!(fails(&mut breaker, false, 1), Some(Change::Opened));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_only_there_does_not_make_up_for_what_fails() {
+        let mut breaker = Breaker::new(ANSWERS);
+        for _ in 0..4 {
+            fails(&mut breaker, false, 1);
+            breaker.outcome(Outcome::There);
+        }
+        assert_eq!(fails(&mut breaker, false, 1), Some(Change::Opened));
+        let mut breaker = Breaker::new(ANSWERS);
+        fails(&mut breaker, true, 2);
+        breaker.outcome(Outcome::There);
+        assert_eq!(fails(&mut breaker, true, 1), None);
     }
 
     #[tokio::test(start_paused = true)]

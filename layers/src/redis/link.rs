@@ -1,6 +1,6 @@
 //! The connection to a Redis in any state: every command has its time, and a peer that is away is not asked.
 
-use super::breaker::{ANSWERS, Breaker, Change, WRITES};
+use super::breaker::{ANSWERS, Breaker, Change, Outcome, WRITES};
 use super::counts::Counts;
 use super::{RedisHealth, RedisOptions};
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -80,7 +80,11 @@ impl Link {
             return Err(Trouble::Skipped);
         }
         let result = self.send(&command, limit).await;
-        self.learn(result.as_ref().map(drop));
+        let outcome = match &result {
+            Ok(_) | Err(Trouble::Foreign) => Outcome::Good,
+            Err(trouble) => trouble.outcome(),
+        };
+        self.learn(outcome, result.as_ref().err());
         result
     }
 
@@ -93,11 +97,12 @@ impl Link {
         let Some(command) = make() else { return false };
         let result = self.send::<::redis::Value>(&command, self.options.put_timeout).await;
         let result = result.map(drop);
-        match &result {
-            // To read on may well be possible.
-            Err(Trouble::Refused(_)) => self.learn(Ok(())),
-            result => self.learn(result.as_ref().copied()),
-        }
+        // To read on may well be possible, or not.
+        let outcome = match &result {
+            Ok(()) | Err(Trouble::Refused(_) | Trouble::Foreign) => Outcome::There,
+            Err(trouble) => trouble.outcome(),
+        };
+        self.learn(outcome, result.as_ref().err());
         self.learn_of_writes(result.as_ref().copied());
         result.is_ok()
     }
@@ -134,11 +139,9 @@ impl Link {
         self.tell(change, result.as_ref().err());
     }
 
-    fn learn(&self, outcome: Result<(), &Trouble>) {
-        let timeout = matches!(outcome, Err(Trouble::Timeout));
-        let ok = matches!(outcome, Ok(()) | Err(Trouble::Foreign));
-        let change = lock(&self.breaker).outcome(ok, timeout);
-        self.tell(change, outcome.err());
+    fn learn(&self, outcome: Outcome, trouble: Option<&Trouble>) {
+        let change = lock(&self.breaker).outcome(outcome);
+        self.tell(change, trouble);
     }
 
     fn learn_of_writes(&self, outcome: Result<(), &Trouble>) {
@@ -158,7 +161,7 @@ impl Link {
         let change = if writes.is_open() {
             writes.probed(!refused, Instant::now())
         } else {
-            writes.outcome(!refused, false)
+            writes.outcome(if refused { Outcome::Failed } else { Outcome::Good })
         };
         drop(writes);
         match change {
@@ -247,6 +250,10 @@ impl Trouble {
             None if error.is_timeout() => Self::Timeout,
             None => Self::Failed(error),
         }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if matches!(self, Self::Timeout) { Outcome::Timeout } else { Outcome::Failed }
     }
 }
 

@@ -115,10 +115,21 @@ fn move_all(path: &Path, idle: bool) -> rusqlite::Result<bool> {
     let all = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
     })?;
-    if all && idle {
+    if all {
         // Nothing is left to move: this only shortens the file, and does not wait for anyone.
         connection.busy_timeout(Duration::ZERO)?;
-        let _ = truncate(&connection);
+        if idle {
+            let _ = truncate(&connection);
+        }
+        // Whoever writes first now begins the log anew, and syncs the disk for that. Here no row waits for it; the
+        // writer, which finds the file locked, has the spool. If it was first, there is nothing to do.
+        // Source: https://sqlite.org/pragma.html#pragma_synchronous (NORMAL in WAL mode)
+        if connection.execute_batch("BEGIN IMMEDIATE").is_ok() {
+            // As it is: this is only to have something to write.
+            let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            connection.pragma_update(None, "user_version", version)?;
+            connection.execute_batch("COMMIT")?;
+        }
     }
     Ok(all)
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long another process may hold the file while it is opened for the first time: it may be creating it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Later on a wait would only delay what can go to the spool.
-const BUSY: Duration = Duration::from_millis(100);
+/// Later on a wait would only keep in memory what is safe in the spool.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// The open file, and which one it was.
 pub(super) struct Open {

@@ -31,7 +31,8 @@ async fn s1_killed_at_any_moment_no_acknowledged_row_is_lost_and_the_crash_is_se
             }
             acknowledged += 1;
             if rows.get(entry.id()).map(String::as_str) != Some("complete") {
-                missing.push(entry.id().to_owned());
+                let age = ms(cycle.killed.saturating_duration_since(seen));
+                missing.push(format!("{} seen {age} before the kill", entry.id()));
             }
         }
     }
@@ -42,10 +43,9 @@ async fn s1_killed_at_any_moment_no_acknowledged_row_is_lost_and_the_crash_is_se
         "S1",
         good,
         &format!(
-            "{} kills, {acknowledged} acknowledged answers, {} rows missing, {early} within 25 ms of the kill; {lost} rows \
+            "{} kills, {acknowledged} acknowledged answers, rows missing: {missing:?}, {early} within 25 ms of the kill; {lost} rows \
              marked lost; integrity {whole}; restart to the first 200: {}",
             cycles.len(),
-            missing.len(),
             figure(starts)
         ),
     );

@@ -144,7 +144,7 @@ async fn broken(call: &str, error: &str, nth: usize) -> bool {
 async fn s10_what_the_queue_cannot_take_is_counted_to_the_row() {
     let up = Chaosd::ollama(&["m"]).await;
     let mut row = Row::start("S10", Setup::ollama(&up)).await;
-    let Some(disk) = disk::under(&mut row, "S10", 2).await else { return };
+    let Some(disk) = disk::under(&mut row, "S10", 32).await else { return };
     disk.fill();
     let before = row.program.rss_kib();
     // More than the queue holds; one connection, so that the rig is not what is tested.

@@ -64,7 +64,8 @@ async fn s8_a_reader_that_does_not_end_delays_no_row_and_the_log_beside_the_file
     assert!(grown < 68 << 20, "{grown}");
     reader.execute_batch("COMMIT").unwrap();
     drop((reader, other));
-    crate::rig::until("an empty log beside the file", || size() == 0).await;
+    // Its beginning stays, so that no row has to wait for the disk.
+    crate::rig::until("an empty log beside the file", || size() <= 16 << 10).await;
     row.figure(format!(
         "{asked} rows beside an open reader: {} KiB of WAL, emptied after it",
         grown >> 10

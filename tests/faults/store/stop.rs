@@ -63,7 +63,7 @@ async fn s3_a_stream_that_outlasts_the_grace_is_told_so_and_its_row_says_why() {
     let mut ids = Vec::new();
     for stream in open {
         let entry = stream.finish().await;
-        let told = "the gateway was stopped";
+        let told = "the gateway is being stopped";
         assert_eq!(entry.end, End::ErrorEvent, "{}: {}", entry.path, entry.text());
         assert!(entry.text().contains(told), "{}: {}", entry.path, entry.text());
         assert!(entry.whole, "{}: an end that HTTP knows", entry.path);

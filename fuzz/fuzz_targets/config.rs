@@ -1,0 +1,4 @@
+//! Fuzzes `config`; see the library.
+#![cfg_attr(fuzzing, no_main)]
+
+unigate_fuzz::target!("config");
