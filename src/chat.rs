@@ -4,8 +4,12 @@
 //! either refused with a reason or named in [`Request::dropped`]; it is never lost silently.
 
 mod answer;
+mod media;
+mod think;
 
 pub use answer::{Answer, Delta, Finish, Model, Piece, Said, Token, Vector};
+pub use media::{Media, Source};
+pub use think::{Effort, Think};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -123,27 +127,6 @@ pub enum Part {
     Media(Media),
 }
 
-/// A picture, a sound or a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Media {
-    /// What it is, as far as its first bytes or its sender tell: `image/png`, `audio/wav`, `application/pdf`,
-    /// `text/plain`; `image/*` where only its address is known.
-    pub mime: &'static str,
-    /// Its bytes, or where they are.
-    pub source: Source,
-    /// The name of the file, where it has one.
-    pub name: Option<String>,
-}
-
-/// Where the bytes of a [`Media`] are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Here, in standard base64 with padding.
-    Base64(String),
-    /// At this `http` or `https` address.
-    Url(String),
-}
-
 /// Which tools must or may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -208,31 +191,6 @@ pub struct Schema {
     pub description: Option<String>,
     /// Whether the answer must fit it to the letter; `None` leaves it to the upstream.
     pub strict: Option<bool>,
-}
-
-/// Whether to think first, and how hard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Think {
-    /// Not at all.
-    Off,
-    /// As the model sees fit.
-    On,
-    /// So hard.
-    Effort(Effort),
-    /// For at most so many tokens (Anthropic's `budget_tokens`).
-    Budget(u64),
-}
-
-/// How hard to think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "ordinary words, in their order")]
-pub enum Effort {
-    Minimal,
-    Low,
-    Medium,
-    High,
-    Xhigh,
-    Max,
 }
 
 /// How tokens are chosen, and how many. Every `None` is the upstream's own default.
@@ -311,62 +269,6 @@ impl Message {
             Part::Media(media) => Some(media),
             Part::Text(_) => None,
         })
-    }
-}
-
-// === impl Media ===
-
-impl Media {
-    /// Bytes that are here.
-    pub fn here(mime: &'static str, base64: String) -> Self {
-        Self { mime, source: Source::Base64(base64), name: None }
-    }
-}
-
-// === impl Effort ===
-
-impl Effort {
-    /// The word for it, which OpenAI's and Anthropic's dialects share.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minimal => "minimal",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Xhigh => "xhigh",
-            Self::Max => "max",
-        }
-    }
-
-    /// What this word means; `ultra` is the most there is. `None` for any other.
-    pub fn named(word: &str) -> Option<Self> {
-        Some(match word {
-            "minimal" => Self::Minimal,
-            "low" => Self::Low,
-            "medium" => Self::Medium,
-            "high" => Self::High,
-            "xhigh" => Self::Xhigh,
-            "max" | "ultra" => Self::Max,
-            _ => return None,
-        })
-    }
-}
-
-// === impl Think ===
-
-impl Think {
-    /// How hard this is, where a dialect knows only efforts; `None` for not at all.
-    ///
-    /// [`Think::On`] is medium, as Ollama reads it; a budget is an effort by its size: below 4,096 tokens low, below
-    /// 16,384 medium, from there on high.
-    pub fn effort(self) -> Option<Effort> {
-        match self {
-            Self::Off => None,
-            Self::Effort(effort) => Some(effort),
-            Self::Budget(..4096) => Some(Effort::Low),
-            Self::On | Self::Budget(..16384) => Some(Effort::Medium),
-            Self::Budget(_) => Some(Effort::High),
-        }
     }
 }
 

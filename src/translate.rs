@@ -5,12 +5,13 @@ mod fit;
 mod flow;
 mod forced;
 mod kept;
+mod suit;
 
 pub use flow::Flow;
 pub use kept::{complete, restream, unstream};
 
 use crate::{
-    chat::{self, Answer, Finish, Media, Native, Part, Source, Think},
+    chat::{self, Answer, Finish, Native},
     dialect::{Dialect, Operation, Quirks, Reply, StreamUsage, Unread, Usage, anthropic::ADAPTIVE},
     error::Error,
 };
@@ -143,8 +144,8 @@ impl Pair {
     /// # Errors
     /// As [`Pair::request`]; where the aim is strict, also for every field that would have to be left out.
     pub fn write(&self, mut request: chat::Request, aim: &Aim) -> Result<Outgoing, Error> {
-        self.weigh(&request, aim.max_image_bytes)?;
-        suit(&mut request, aim);
+        suit::weigh(&request, aim.max_image_bytes)?;
+        suit::suit(&mut request, aim);
         // Others refuse what does not fit.
         let cuts = self.upstream.name() == "ollama";
         let warnings = cuts.then(|| fit::warning(&request, aim.model.context)).flatten();
@@ -169,46 +170,6 @@ impl Pair {
             choices: request.choices.max(1),
             calls_as_text: written.calls_as_text,
         })
-    }
-
-    /// Refuses a picture that is larger than may be.
-    fn weigh(&self, request: &chat::Request, most: usize) -> Result<(), Error> {
-        let too_large = |media: &Media| match &media.source {
-            Source::Base64(base64) if media.mime.starts_with("image/") => {
-                base64.len() / 4 * 3 > most.next_multiple_of(3)
-            }
-            Source::Base64(_) | Source::Url(_) => false,
-        };
-        let refuse = |field: String| {
-            Err(Error::BadRequest(format!(
-                "{field} must be at most {most} bytes (translate.max_image_bytes)"
-            )))
-        };
-        match &request.task {
-            _ if most == 0 => Ok(()),
-            chat::Task::Chat(conversation) => {
-                for (index, message) in conversation.messages.iter().enumerate() {
-                    let at = format!("messages[{index}]");
-                    if self.client.name() == "ollama" {
-                        if let Some(place) = message.media().position(too_large) {
-                            return refuse(format!("{at}.images[{place}]"));
-                        }
-                        continue;
-                    }
-                    let large =
-                        |part: &Part| matches!(part, Part::Media(media) if too_large(media));
-                    if let Some(place) = message.content.iter().position(large) {
-                        return refuse(format!("{at}.content[{place}]"));
-                    }
-                }
-                Ok(())
-            }
-            chat::Task::Complete(completion) => match completion.media.iter().position(too_large) {
-                Some(place) => refuse(format!("images[{place}]")),
-                None => Ok(()),
-            },
-            chat::Task::Embed(_) => Ok(()),
-        }
     }
 
     /// Who translates knows the target.
@@ -352,28 +313,6 @@ impl State {
                 usage: *usage,
                 finish: Some(Finish::Stop),
             },
-        }
-    }
-}
-
-/// Leaves out what this very model cannot do, and adds what the client said beside the body.
-fn suit(request: &mut chat::Request, aim: &Aim) {
-    let can = &aim.model.capabilities;
-    let thinks = can.is_empty() || can.iter().any(|ability| ability == "thinking");
-    let think = match &mut request.task {
-        chat::Task::Chat(conversation) => &mut conversation.think,
-        chat::Task::Complete(completion) => &mut completion.think,
-        chat::Task::Embed(_) => &mut None,
-    };
-    // Ollama refuses to let a model think that cannot, and never minds one that is told not to.
-    if !thinks && think.take_if(|think| *think != Think::Off).is_some() {
-        request.dropped.push("think");
-    }
-    let native = &mut request.native;
-    native.keep_alive = native.keep_alive.take().or_else(|| aim.native.keep_alive.clone());
-    for (name, raw) in &aim.native.options {
-        if native.options.iter().all(|(known, _)| known != name) {
-            native.options.push((name.clone(), raw.clone()));
         }
     }
 }

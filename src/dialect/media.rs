@@ -1,7 +1,10 @@
 //! Pictures, sounds and documents: what their bytes are, and how a `data:` URL carries them.
 
-use super::base64;
-use crate::chat::{Media, Source};
+use super::{base64, json::Fields};
+use crate::{
+    chat::{Media, Source},
+    error::Error,
+};
 
 /// What the first bytes tell; a JPEG where they tell nothing.
 ///
@@ -65,6 +68,47 @@ pub(super) fn here(mime: &'static str, base64: &str) -> Option<Media> {
     Some(Media::here(mime, base64::encode(&bytes)))
 }
 
+/// A picture at an address to fetch from, or in a `data:` URL; `None` for what is none.
+pub(super) fn image(url: String) -> Option<Media> {
+    if is_web(&url) {
+        return Some(Media::there("image/*", url));
+    }
+    let (mime, data) = data_url(&url)?;
+    here(known(mime).filter(|mime| mime.starts_with("image/"))?, data)
+}
+
+/// The sound of a part that has the field `input_audio`.
+pub(super) fn audio(part: &Fields<'_>) -> Result<Media, Error> {
+    let wrong = || part.wrong("input_audio", "an object with data in base64 and a format");
+    let audio = part.object("input_audio")?.ok_or_else(wrong)?;
+    let mime = match audio.string("format")?.as_deref() {
+        Some("mp3") => "audio/mp3",
+        None | Some("wav") => "audio/wav",
+        Some(_) => return Err(audio.wrong("format", "wav or mp3")),
+    };
+    audio.string("data")?.and_then(|data| here(mime, &data)).ok_or_else(wrong)
+}
+
+/// A document that came as a `data:` URL, or as base64 alone, under this name; `None` for what is none.
+///
+/// Without a type it is what its bytes and its name tell: text is none the less text where nobody says so.
+pub(super) fn document(data: &str, name: Option<String>) -> Option<Media> {
+    let media = match data_url(data) {
+        Some((mime, data)) => here(known(mime)?, data)?,
+        None => {
+            let bytes = base64::decode(data).filter(|bytes| !bytes.is_empty())?;
+            let lower = name.as_deref().unwrap_or_default().to_ascii_lowercase();
+            let mime = match picture(&bytes) {
+                Some(mime) => mime,
+                None if bytes.starts_with(b"%PDF") || lower.ends_with(".pdf") => "application/pdf",
+                None => std::str::from_utf8(&bytes).is_ok().then_some("text/plain")?,
+            };
+            Media::here(mime, base64::encode(&bytes))
+        }
+    };
+    Some(Media { name, ..media })
+}
+
 /// The type and the base64 of a `data:` URL.
 pub(super) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
@@ -88,6 +132,20 @@ pub(super) fn url(media: &Media) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_of_no_type_is_what_its_bytes_and_its_name_tell() {
+        let told = |bytes: &[u8], name: &str| {
+            document(&base64::encode(bytes), Some(name.into())).map(|media| media.mime)
+        };
+        assert_eq!(told(b"%PDF-1.7", "a"), Some("application/pdf"));
+        assert_eq!(told(b"\xef\xbb\xbf%PDF-1.7", "A.PDF"), Some("application/pdf"));
+        assert_eq!(told(b"input_file", "a.txt"), Some("text/plain"));
+        assert_eq!(told(b"\x89PNG\r\n\x1a\n", "a.txt"), Some("image/png"));
+        assert_eq!(told(b"\x8a\x7b", "a.txt"), None);
+        let url = format!("data:application/pdf;base64,{}", base64::encode(b"hi"));
+        assert_eq!(document(&url, None).unwrap().mime, "application/pdf");
+    }
 
     #[test]
     fn a_picture_is_what_its_bytes_tell() {

@@ -1,5 +1,8 @@
 //! A stream on its way from the upstream to the client: translated, or passed on and watched.
 
+mod frames;
+
+use self::frames::Frames;
 use super::{Pair, State, forced::Forced};
 use crate::{
     chat::Delta,
@@ -47,12 +50,6 @@ enum Way {
     },
     /// In the client's dialect.
     Write(Box<dyn WriteAnswer>),
-}
-
-#[derive(Debug)]
-enum Frames {
-    Lines(Lines),
-    Events(Events),
 }
 
 impl Flow {
@@ -347,43 +344,4 @@ impl Flow {
 /// Whether a last event without its end is all there: JSON says so by itself, and so does the terminal.
 fn whole(data: &[u8]) -> bool {
     data.starts_with(b"[DONE]") || serde_json::from_slice::<IgnoredAny>(data).is_ok()
-}
-
-// === impl Frames ===
-
-impl Frames {
-    fn push(&mut self, bytes: Bytes) {
-        match self {
-            Self::Lines(lines) => lines.push(bytes),
-            Self::Events(events) => events.push(bytes),
-        }
-    }
-
-    fn next(&mut self) -> Option<Result<Event, TooLong>> {
-        match self {
-            Self::Lines(lines) => lines.next().map(|line| line.map(Event::line)),
-            Self::Events(events) => events.next(),
-        }
-    }
-
-    fn end(&mut self) -> Option<Event> {
-        match self {
-            Self::Lines(lines) => lines.end().map(Event::line),
-            Self::Events(events) => events.end(),
-        }
-    }
-
-    fn taken(&self) -> usize {
-        match self {
-            Self::Lines(lines) => lines.taken(),
-            Self::Events(events) => events.taken(),
-        }
-    }
-
-    fn inside(&self) -> bool {
-        match self {
-            Self::Lines(lines) => lines.inside(),
-            Self::Events(events) => events.inside(),
-        }
-    }
 }

@@ -111,7 +111,7 @@ impl Images {
                     continue;
                 };
                 if let Some((_, known)) = fetched.iter().find(|(known, _)| known == url) {
-                    *media = known.clone();
+                    *media = known.clone().at(&media.place);
                     continue;
                 }
                 let host = at.host().unwrap_or_default().to_owned();
@@ -129,7 +129,7 @@ impl Images {
                     wrong("is none: it must be a PNG, JPEG, GIF, WebP or BMP".to_owned())
                 })?;
                 fetched.push((url.clone(), shown.clone()));
-                *media = shown;
+                *media = shown.at(&media.place);
             }
         }
         Ok(())

@@ -164,7 +164,8 @@ fn media_of(fields: &Fields<'_>) -> Result<Vec<Media>, Error> {
                 let known = "a PNG, JPEG, GIF, WebP or BMP, or a WAV or MP3";
                 return Err(Error::BadRequest(format!("{path}[{index}] must be {known}")));
             }
-            Ok(Media::here(mime, base64::encode(&bytes)))
+            let place = format!("{}[{index}]", fields.path("images"));
+            Ok(Media::here(mime, base64::encode(&bytes)).at(&place))
         })
         .collect()
 }

@@ -1,12 +1,16 @@
 //! Writes requests of the common tongue as Ollama requests.
 
 mod forced;
+mod options;
 
-use self::forced::{Forced, forced};
+use self::{
+    forced::{Forced, forced},
+    options::Options,
+};
 use crate::{
     chat::{
-        Call, Choice, Completion, Conversation, Effort, Format, Media, Message, Native, Number,
-        Request, Sampling, Source, Task, Think,
+        Call, Choice, Completion, Conversation, Effort, Format, Media, Message, Number, Request,
+        Source, Task, Think,
     },
     dialect::{
         Operation, Written,
@@ -15,7 +19,7 @@ use crate::{
     },
     error::Error,
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -123,16 +127,6 @@ struct CalledFunction<'a> {
     index: usize,
     name: &'a str,
     arguments: Box<RawValue>,
-}
-
-/// Options in order; a later one of the same name has already replaced an earlier one.
-struct Options<'a>(Vec<(&'a str, Value<'a>)>);
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Value<'a> {
-    Raw(&'a RawValue),
-    Texts(&'a [String]),
 }
 
 pub(super) fn request(request: &Request) -> Result<Written, Error> {
@@ -254,15 +248,17 @@ fn common<'a>(
 
 fn image(media: &Media) -> Result<&str, Error> {
     match (&media.source, media.mime) {
-        (Source::Base64(_), mime @ "application/pdf") => {
-            Err(untranslatable(mime, "its models see pictures and text; send the pages as images"))
-        }
+        (_, mime @ "application/pdf") => Err(untranslatable(
+            &format!("{} ({mime})", media.place),
+            "its models see pictures and text; send the pages as images",
+        )),
         (Source::Base64(base64), _) => Ok(base64),
         // Source: ollama openai/openai.go decodeImageURL, the same words. Fetching it would let a client reach into
         // the gateway's network.
-        (Source::Url(_), _) => Err(Error::BadRequest(
-            "image URLs are not currently supported, please use base64 encoded data instead".into(),
-        )),
+        (Source::Url(_), _) => Err(Error::BadRequest(format!(
+            "{}: image URLs are not currently supported, please use base64 encoded data instead",
+            media.place
+        ))),
     }
 }
 
@@ -321,48 +317,5 @@ impl<'a> Called<'a> {
         let arguments = RawValue::from_string(json::compact(valid.get())).ok()?;
         let function = CalledFunction { index, name: &call.name, arguments };
         Some(Self { id: call.id.as_deref(), function })
-    }
-}
-
-// === impl Options ===
-
-impl<'a> Options<'a> {
-    fn new(sampling: &'a Sampling, native: &'a Native) -> Self {
-        let mut list = Vec::new();
-        for (name, number) in [
-            ("temperature", &sampling.temperature),
-            ("top_p", &sampling.top_p),
-            ("top_k", &sampling.top_k),
-            ("min_p", &sampling.min_p),
-            ("frequency_penalty", &sampling.frequency_penalty),
-            ("presence_penalty", &sampling.presence_penalty),
-            ("repeat_penalty", &sampling.repeat_penalty),
-            ("seed", &sampling.seed),
-            ("num_predict", &sampling.max_tokens),
-        ] {
-            list.extend(number.as_ref().map(|number| (name, Value::Raw(number.as_raw()))));
-        }
-        if !sampling.stop.is_empty() {
-            list.push(("stop", Value::Texts(&sampling.stop)));
-        }
-        for (name, raw) in &native.options {
-            list.retain(|(known, _)| known != name);
-            list.push((name, Value::Raw(raw)));
-        }
-        Self(list)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Options<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
     }
 }

@@ -43,8 +43,7 @@ fn anywhere(_: IpAddr) -> bool {
 
 fn request(urls: &[&str]) -> chat::Request {
     let media = |url: &&str| {
-        let source = Source::Url((*url).to_owned());
-        Part::Media(Media { mime: "image/*", source, name: None })
+        Part::Media(Media::there("image/*", (*url).to_owned()).at("messages[0].content[0]"))
     };
     let content = urls.iter().map(media).collect();
     let message = chat::Message { role: "user".into(), content, ..Default::default() };

@@ -1,7 +1,7 @@
 //! Reads one message of an Anthropic conversation, which may be several in the common tongue.
 
 use crate::{
-    chat::{Call, Media, Message, Part, Source},
+    chat::{Call, Media, Message, Part},
     dialect::{
         alike::untranslatable,
         base64,
@@ -79,7 +79,7 @@ impl Turn {
         let kind = block.string("type")?.unwrap_or_default();
         match &*kind {
             "text" => self.said.content.push(Part::Text(text(block)?)),
-            "image" => self.said.content.push(Part::Media(image(block)?)),
+            "image" => self.said.content.push(Part::Media(image(block)?.at(block.place()))),
             "document" => document(block, &mut self.said.content, dropped)?,
             "tool_use" if assistant => {
                 let call = called(block)?;
@@ -140,7 +140,9 @@ impl Turn {
                     match inner.string("type")?.as_deref() {
                         Some("text") => result.content.push(Part::Text(text(&inner)?)),
                         // Other dialects let only users show something.
-                        Some("image") => self.shown.push(Part::Media(image(&inner)?)),
+                        Some("image") => {
+                            self.shown.push(Part::Media(image(&inner)?.at(inner.place())));
+                        }
                         Some("document") => document(&inner, &mut self.shown, dropped)?,
                         _ => return Err(inner.wrong("type", "text, image or document")),
                     }
@@ -216,9 +218,9 @@ fn source<'a>(block: &Fields<'a>) -> Result<(Fields<'a>, String), Error> {
 }
 
 /// A source that is an address.
-fn web(source: &Fields<'_>) -> Result<Source, Error> {
+fn web(source: &Fields<'_>) -> Result<String, Error> {
     let url = source.string("url")?.filter(|url| media::is_web(url));
-    url.map(Source::Url).ok_or_else(|| source.wrong("url", "an http or https address"))
+    url.ok_or_else(|| source.wrong("url", "an http or https address"))
 }
 
 fn image(block: &Fields<'_>) -> Result<Media, Error> {
@@ -232,7 +234,7 @@ fn image(block: &Fields<'_>) -> Result<Media, Error> {
             let data = source.string("data")?.unwrap_or_default();
             media::here(mime, &data).ok_or_else(|| source.wrong("data", "an image in base64"))
         }
-        "url" => Ok(Media { mime: "image/*", source: web(&source)?, name: None }),
+        "url" => Ok(Media::there("image/*", web(&source)?)),
         _ => Err(source.wrong("type", "\"base64\" or \"url\"")),
     }
 }
@@ -248,7 +250,7 @@ fn document(
         "base64" => media::here("application/pdf", &data()?)
             .ok_or_else(|| source.wrong("data", "a PDF in base64"))?,
         "text" => Media::here("text/plain", base64::encode(data()?.as_bytes())),
-        "url" => Media { mime: "application/pdf", source: web(&source)?, name: None },
+        "url" => Media::there("application/pdf", web(&source)?),
         _ => return Err(source.wrong("type", "\"base64\", \"text\" or \"url\"")),
     };
     media.name = block.string("title")?;
@@ -257,6 +259,6 @@ fn document(
         dropped.push("citations");
     }
     out.extend(block.string("context")?.map(Part::Text));
-    out.push(Part::Media(media));
+    out.push(Part::Media(media.at(block.place())));
     Ok(())
 }

@@ -247,7 +247,7 @@ fn shown(media: &Media) -> Result<Block<'_>, Error> {
         }
         mime => {
             let why = "it takes pictures (jpeg, png, gif, webp), PDFs and text";
-            Err(untranslatable(mime, why))
+            Err(untranslatable(&format!("{} ({mime})", media.place), why))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads one message of an OpenAI conversation.
 
 use crate::{
-    chat::{Call, Media, Message, Part, Source},
+    chat::{Call, Media, Message, Part},
     dialect::{
         alike::untranslatable,
         json::{self, Fields},
@@ -75,9 +75,9 @@ fn part_of(part: &Fields<'_>) -> Result<Part, Error> {
     let kind = kind.as_deref().or_else(|| KINDS.into_iter().find(|name| part.has(name)));
     match kind {
         Some(name @ ("text" | "refusal")) => Ok(Part::Text(part.string(name)?.unwrap_or_default())),
-        Some("image_url") => image(part).map(Part::Media),
-        Some("input_audio") => audio(part).map(Part::Media),
-        Some("file") => file(part).map(Part::Media),
+        Some("image_url") => shown(part, image(part)?),
+        Some("input_audio") => shown(part, media::audio(part)?),
+        Some("file") => shown(part, file(part)?),
         Some(kind) => {
             let why = "only text, image_url, input_audio and file parts have a translation";
             Err(untranslatable(&format!("{} {kind:?}", part.path("type")), why))
@@ -86,33 +86,19 @@ fn part_of(part: &Fields<'_>) -> Result<Part, Error> {
     }
 }
 
+fn shown(part: &Fields<'_>, media: Media) -> Result<Part, Error> {
+    Ok(Part::Media(media.at(part.place())))
+}
+
 fn image(part: &Fields<'_>) -> Result<Media, Error> {
     let url = match part.raw("image_url").map(RawValue::get) {
         Some(raw) if raw.starts_with('"') => part.string("image_url")?,
         _ => part.object("image_url")?.map(|image| image.string("url")).transpose()?.flatten(),
     };
     let url = url.ok_or_else(|| part.wrong("image_url", "an object with a url"))?;
-    if media::is_web(&url) {
-        return Ok(Media { mime: "image/*", source: Source::Url(url), name: None });
-    }
-    let known = media::data_url(&url).and_then(|(mime, data)| {
-        let mime = media::known(mime).filter(|mime| mime.starts_with("image/"))?;
-        media::here(mime, data)
-    });
-    known.ok_or_else(|| {
+    media::image(url).ok_or_else(|| {
         part.wrong("image_url", "a data: URL with a PNG, JPEG, GIF, WebP or BMP in base64")
     })
-}
-
-fn audio(part: &Fields<'_>) -> Result<Media, Error> {
-    let invalid = || part.wrong("input_audio", "an object with data in base64 and a format");
-    let audio = part.object("input_audio")?.ok_or_else(invalid)?;
-    let mime = match audio.string("format")?.as_deref() {
-        Some("mp3") => "audio/mp3",
-        None | Some("wav") => "audio/wav",
-        Some(_) => return Err(audio.wrong("format", "wav or mp3")),
-    };
-    audio.string("data")?.and_then(|data| media::here(mime, &data)).ok_or_else(invalid)
 }
 
 /// A document in the request itself; one that was uploaded before is only an id, which means nothing elsewhere.
@@ -124,10 +110,7 @@ fn file(part: &Fields<'_>) -> Result<Media, Error> {
         return Err(untranslatable(&file.path("file_id"), why));
     }
     let data = file.string("file_data")?.ok_or_else(invalid)?;
-    let (mime, data) = media::data_url(&data).unwrap_or(("application/pdf", &data));
-    let mime = media::known(mime).ok_or_else(invalid)?;
-    let media = media::here(mime, data).ok_or_else(invalid)?;
-    Ok(Media { name: file.string("filename")?, ..media })
+    media::document(&data, file.string("filename")?).ok_or_else(invalid)
 }
 
 fn called(call: &Fields<'_>) -> Result<Call, Error> {

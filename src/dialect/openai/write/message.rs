@@ -2,7 +2,12 @@
 
 use crate::{
     chat::{self, Media, Message, Source},
-    dialect::{History, Quirks, alike, media, openai::detail::Detail},
+    dialect::{
+        History, Quirks,
+        alike::{self, untranslatable},
+        media,
+        openai::detail::Detail,
+    },
     error::Error,
 };
 use serde::Serialize;
@@ -122,7 +127,7 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
             };
             Ok(Said {
                 role: &message.role,
-                content: content(message),
+                content: content(message)?,
                 reasoning: thought.filter(|_| plain),
                 reasoning_content: thought.filter(|_| quirks.history == History::ReasoningContent),
                 reasoning_details: seal
@@ -134,23 +139,28 @@ pub(super) fn write(messages: &[Message], quirks: Quirks) -> Result<Vec<Said<'_>
         .collect()
 }
 
-fn content(message: &Message) -> Content<'_> {
+fn content(message: &Message) -> Result<Content<'_>, Error> {
     if message.media().next().is_none() {
         let text = alike::told(message);
-        return match &*text {
+        return Ok(match &*text {
             "" if !message.calls.is_empty() => Content::None,
             _ => Content::Text(text),
-        };
+        });
     }
     let parts = message.content.iter().filter_map(|part| match part {
-        chat::Part::Text(text) => (!text.is_empty()).then_some(Part::Text { text }),
+        chat::Part::Text(text) => (!text.is_empty()).then_some(Ok(Part::Text { text })),
         chat::Part::Media(media) => Some(shown(media)),
     });
-    Content::Parts(parts.collect())
+    Ok(Content::Parts(parts.collect::<Result<_, _>>()?))
 }
 
-fn shown(media: &Media) -> Part<'_> {
-    match (&media.source, media.mime.split_once('/')) {
+fn shown(media: &Media) -> Result<Part<'_>, Error> {
+    Ok(match (&media.source, media.mime.split_once('/')) {
+        // Source: openai-python types/chat/chat_completion_content_part_param.py, FileFile: data, or an id.
+        (Source::Url(_), Some(("application" | "text", _))) => {
+            let why = "it takes documents as data and no addresses of them; send the bytes";
+            return Err(untranslatable(&format!("{} ({})", media.place, media.mime), why));
+        }
         (Source::Base64(data), Some(("audio", format))) => {
             Part::InputAudio { input_audio: Audio { data, format } }
         }
@@ -161,7 +171,7 @@ fn shown(media: &Media) -> Part<'_> {
             },
         },
         _ => Part::ImageUrl { image_url: Url { url: media::url(media) } },
-    }
+    })
 }
 
 fn called(index: usize, message: &Message, quirks: Quirks) -> Vec<Called<'_>> {

@@ -1,7 +1,7 @@
 //! Reads what an item says and shows.
 
 use crate::{
-    chat::{Media, Part, Source},
+    chat::{Media, Part},
     dialect::{
         alike::untranslatable,
         json::{self, Fields},
@@ -29,9 +29,9 @@ fn part(part: &Fields<'_>) -> Result<Part, Error> {
             Ok(Part::Text(part.string("text")?.unwrap_or_default()))
         }
         Some("refusal") => Ok(Part::Text(part.string("refusal")?.unwrap_or_default())),
-        Some("input_image") => image(part).map(Part::Media),
-        Some("input_file") => file(part).map(Part::Media),
-        Some("input_audio") => audio(part).map(Part::Media),
+        Some("input_image") => shown(part, image(part)?),
+        Some("input_file") => shown(part, file(part)?),
+        Some("input_audio") => shown(part, media::audio(part)?),
         Some(kind) => {
             let why = format!(
                 "parts of the type {kind:?} have no translation; text, input_image, input_file and input_audio have"
@@ -42,6 +42,10 @@ fn part(part: &Fields<'_>) -> Result<Part, Error> {
     }
 }
 
+fn shown(part: &Fields<'_>, media: Media) -> Result<Part, Error> {
+    Ok(Part::Media(media.at(part.place())))
+}
+
 /// Where files are, when they are not here.
 const ELSEWHERE: &str = "files live at the upstream that they were sent to; send the bytes";
 
@@ -50,15 +54,7 @@ fn image(part: &Fields<'_>) -> Result<Media, Error> {
         return Err(untranslatable(&part.path("file_id"), ELSEWHERE));
     }
     let wrong = || part.wrong("image_url", "a URL of a picture, or a data: URL with one in base64");
-    let url = part.string("image_url")?.ok_or_else(wrong)?;
-    if media::is_web(&url) {
-        return Ok(Media { mime: "image/*", source: Source::Url(url), name: None });
-    }
-    let known = media::data_url(&url).and_then(|(mime, data)| {
-        let mime = media::known(mime).filter(|mime| mime.starts_with("image/"))?;
-        media::here(mime, data)
-    });
-    known.ok_or_else(wrong)
+    media::image(part.string("image_url")?.ok_or_else(wrong)?).ok_or_else(wrong)
 }
 
 /// A document in the request itself.
@@ -72,19 +68,5 @@ fn file(part: &Fields<'_>) -> Result<Media, Error> {
     }
     let wrong = || part.wrong("file_data", "a data: URL of a PDF or text, in base64");
     let data = part.string("file_data")?.ok_or_else(wrong)?;
-    let (mime, data) = media::data_url(&data).unwrap_or(("application/pdf", &data));
-    let mime = media::known(mime).ok_or_else(wrong)?;
-    let media = media::here(mime, data).ok_or_else(wrong)?;
-    Ok(Media { name: part.string("filename")?, ..media })
-}
-
-fn audio(part: &Fields<'_>) -> Result<Media, Error> {
-    let wrong = || part.wrong("input_audio", "an object with data in base64 and a format");
-    let audio = part.object("input_audio")?.ok_or_else(wrong)?;
-    let mime = match audio.string("format")?.as_deref() {
-        Some("mp3") => "audio/mp3",
-        None | Some("wav") => "audio/wav",
-        Some(_) => return Err(audio.wrong("format", "wav or mp3")),
-    };
-    audio.string("data")?.and_then(|data| media::here(mime, &data)).ok_or_else(wrong)
+    media::document(&data, part.string("filename")?).ok_or_else(wrong)
 }

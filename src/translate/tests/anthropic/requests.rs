@@ -185,6 +185,10 @@ fn documents_and_addresses_go_where_they_are_understood() {
     let image = openai(&url)["messages"][0]["content"][0].clone();
     assert_eq!(image["image_url"]["url"], "https://x/y.png");
     refused(front(&OLLAMA), &url);
+    let paper = content(r#"{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}}"#);
+    let words = refused(front(&OPENAI), &paper);
+    assert!(words.contains("messages[0].content[0]") && words.contains("documents"), "{words}");
+    assert!(refused(front(&OLLAMA), &paper).contains("application/pdf"));
     let upload = content(r#"{"type":"image","source":{"type":"file","file_id":"f"}}"#);
     assert!(not(&upload).contains("base64"));
 }

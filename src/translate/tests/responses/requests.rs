@@ -129,6 +129,46 @@ fn pictures_sounds_and_documents_go_along() {
 }
 
 #[test]
+fn what_is_shown_is_refused_at_the_place_where_the_client_wrote_it() {
+    let input = |part: Value| {
+        json!({ "model": "m", "input": [
+            { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
+            { "type": "reasoning", "summary": [] },
+            { "type": "function_call_output", "call_id": "c", "output": "x" },
+            { "role": "user", "content": [{ "type": "input_text", "text": "see" }, part] }
+        ] })
+        .to_string()
+    };
+    let place = "input[3].content[1]";
+    let web = input(json!({ "type": "input_image", "image_url": "https://example.com/a.png" }));
+    let words = refused(front(&OLLAMA), &web);
+    assert!(words.contains(place) && words.contains("image URLs"), "{words}");
+    let pdf = input(json!({ "type": "input_file", "filename": "a.pdf", "file_data": "JVBERi0=" }));
+    assert!(refused(front(&OLLAMA), &pdf).contains(place));
+    let sound = json!({ "data": "UklGRgAAAABXQVZF", "format": "wav" });
+    let sound = input(json!({ "type": "input_audio", "input_audio": sound }));
+    assert!(refused(front(&ANTHROPIC), &sound).contains(place));
+    let picture =
+        json!({ "type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo=" });
+    let aim = Aim { max_image_bytes: 3, ..Aim::default() };
+    let error = front(&OPENAI).request(&input(picture).into(), &aim).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{place} must be at most 3 bytes")), "{error}");
+}
+
+#[test]
+fn a_file_without_a_type_is_text_where_it_is_text() {
+    let file = |data: &str| {
+        json!([{ "role": "user", "content": [
+            { "type": "input_file", "filename": "a.txt", "file_data": data }] }])
+    };
+    assert_eq!(messages(&OLLAMA, &file("aW5wdXRfZmlsZQ=="))[0]["content"], "input_file");
+    // Base64 by chance, and no text.
+    let body = json!({ "model": "m", "input": file("input_file") }).to_string();
+    let words = refused(front(&OLLAMA), &body);
+    assert!(words.contains("input[0].content[0].file_data"), "{words}");
+}
+
+#[test]
 fn functions_are_flat_here_and_nested_there() {
     let body = r#"{"model":"m","input":"x","parallel_tool_calls":false,
         "tools":[{"type":"function","name":"f","description":"d","strict":true,
