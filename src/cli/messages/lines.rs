@@ -127,9 +127,12 @@ mod tests {
     use super::*;
     use std::sync::{Condvar, Mutex};
 
+    /// Whether it is open, and what it has taken.
+    type Taken = Mutex<(bool, Vec<u8>)>;
+
     /// Takes nothing until it is opened.
     #[derive(Clone, Default)]
-    struct Pipe(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Pipe(Arc<(Taken, Condvar)>);
 
     impl Pipe {
         fn open(&self) {
