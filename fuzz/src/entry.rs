@@ -34,7 +34,7 @@ fn made_of(data: &[u8]) -> Entry {
     let number = |at| u64::from(data.get(at).copied().unwrap_or_default()) << 30;
     Entry {
         status: number(0) as u16,
-        content_type: (data.len() % 2 == 0).then(|| text.as_str().into()),
+        content_type: data.len().is_multiple_of(2).then(|| text.as_str().into()),
         body: Bytes::copy_from_slice(data),
         stored_at_ms: number(1),
         ttl_ms: number(2),

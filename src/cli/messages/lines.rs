@@ -127,12 +127,12 @@ mod tests {
     use super::*;
     use std::sync::{Condvar, Mutex};
 
-    /// Whether it is open, and what it has taken.
-    type Taken = Mutex<(bool, Vec<u8>)>;
+    /// Whether it is open, and what went through.
+    type Taken = (bool, Vec<u8>);
 
     /// Takes nothing until it is opened.
     #[derive(Clone, Default)]
-    struct Pipe(Arc<(Taken, Condvar)>);
+    struct Pipe(Arc<(Mutex<Taken>, Condvar)>);
 
     impl Pipe {
         fn open(&self) {
