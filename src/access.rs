@@ -9,34 +9,35 @@
 //! same, so that what reached Ollama reaches us.
 
 mod cors;
+mod keys;
+mod names;
 mod throttle;
 
+use self::{
+    keys::Keys,
+    names::{host_of, is_local_name, is_local_origin},
+};
 use crate::{
     dialect::Operation,
     error::Error,
-    front::{Answered, Client, Front, path, render},
+    front::{Answered, Front, path, render},
     peer::Peer,
     record::Record,
 };
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
-    header::{AUTHORIZATION, HOST, ORIGIN},
+    header::{HOST, ORIGIN},
     request,
 };
 use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
-use sha2::{Digest, Sha256};
 use std::{
     future::Future,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
 };
-use subtle::ConstantTimeEq;
-use throttle::Throttle;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,10 +49,7 @@ pub struct AccessLayer {
 
 #[derive(Debug)]
 struct Rules {
-    keys: Vec<[u8; 32]>,
-    /// For each key, whether it is short enough to be found by trying.
-    guessable: Vec<bool>,
-    throttle: Option<Throttle>,
+    keys: Keys,
     hosts: Vec<String>,
     origins: Vec<String>,
     manage: bool,
@@ -88,10 +86,7 @@ impl AccessLayer {
     /// * `origins`: origins that a browser may come from beyond the local ones; `*` for any.
     /// * `manage`: whether models may be pulled, pushed, created, copied and deleted.
     pub fn new(keys: &[&str], hosts: Vec<String>, origins: Vec<String>, manage: bool) -> Self {
-        let guessable = keys.iter().map(|key| key.len() < UNGUESSABLE).collect();
-        let keys = keys.iter().map(|key| digest(key.as_bytes())).collect();
-        let throttle = None;
-        Self { rules: Arc::new(Rules { keys, guessable, throttle, hosts, origins, manage }) }
+        Self { rules: Arc::new(Rules { keys: Keys::new(keys), hosts, origins, manage }) }
     }
 
     /// How many wrong keys one address may bring in a minute; 0 is any number. Default 0.
@@ -102,7 +97,7 @@ impl AccessLayer {
     #[must_use]
     pub fn max_failures_per_min(mut self, failures: u32) -> Self {
         if let Some(rules) = Arc::get_mut(&mut self.rules) {
-            rules.throttle = (failures > 0).then(|| Throttle::new(failures));
+            rules.keys.throttle(failures);
         }
         self
     }
@@ -178,7 +173,7 @@ impl Rules {
             return Ok(None);
         }
         let from = head.extensions.get::<Peer>().copied();
-        if let Some(client) = self.key(&head.headers, from)? {
+        if let Some(client) = self.keys.judge(&head.headers, from)? {
             let id: String = client.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
             let _ = Record::of(&mut head.extensions).key_id.set(id.into());
             head.extensions.insert(client);
@@ -234,40 +229,6 @@ impl Rules {
             "origin {seen:?} is not allowed; add it to server.allowed_origins"
         )))
     }
-
-    fn key(&self, headers: &HeaderMap, from: Option<Peer>) -> Result<Option<Client>, Error> {
-        if self.keys.is_empty() {
-            return Ok(None);
-        }
-        // No key and a wrong one are told the same.
-        let refusal = || {
-            Error::Unauthorized(
-                "no key, or none of this gateway's; send one as \"Authorization: Bearer <key>\""
-                    .into(),
-            )
-        };
-        let brought = brought(headers).ok_or_else(refusal)?;
-        let digest = digest(brought);
-        // Every key is compared, so that the time says nothing about which one was close.
-        let known = self.keys.iter().fold(subtle::Choice::from(0), |known, key| {
-            known | key.as_slice().ct_eq(digest.as_slice())
-        });
-        let known = bool::from(known);
-        if let (Some(throttle), Some(Peer(from))) = (&self.throttle, from) {
-            let slow_down = |wait| Error::Throttled { wait };
-            if !known {
-                throttle.wrong(from, Instant::now()).map_err(slow_down)?;
-            } else if self.is_guessable(&digest) {
-                throttle.right(from, &digest, Instant::now()).map_err(slow_down)?;
-            }
-        }
-        if known { Ok(Some(Client(digest))) } else { Err(refusal()) }
-    }
-
-    /// For a key that is one of ours.
-    fn is_guessable(&self, digest: &[u8; 32]) -> bool {
-        self.keys.iter().zip(&self.guessable).any(|(key, guessable)| *guessable && key == digest)
-    }
 }
 
 // === impl ResponseFuture ===
@@ -288,198 +249,5 @@ where
     }
 }
 
-/// The key a client brought: `Authorization: Bearer`, `x-api-key`, or `X-Gateway-Key`.
-fn brought(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-    });
-    // A client with a credential of another kind in `Authorization` may bring the gateway's key beside it.
-    let named = ["x-gateway-key", "x-api-key"].iter().find_map(|name| headers.get(*name));
-    named.map(HeaderValue::as_bytes).or(bearer).filter(|key| !key.is_empty())
-}
-
-/// Bytes from which on a key is too long to be found by trying, even if it is made of words.
-const UNGUESSABLE: usize = 20;
-
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
-}
-
-/// The host of an authority: without the port, without the brackets of an IPv6 address.
-fn host_of(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
-    }
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.contains(':') => {
-            host
-        }
-        _ => authority,
-    }
-}
-
-/// Names that only resolve to machines the user trusts, and every address literal: a rebound name is never one.
-fn is_local_name(host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    host.is_empty()
-        || host.parse::<IpAddr>().is_ok()
-        || host.eq_ignore_ascii_case("localhost")
-        || [".localhost", ".local", ".internal"].iter().any(|end| {
-            host.len() > end.len() && host[host.len() - end.len()..].eq_ignore_ascii_case(end)
-        })
-        || own_name().is_some_and(|own| own.eq_ignore_ascii_case(host))
-}
-
-fn own_name() -> Option<&'static str> {
-    static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    NAME.get_or_init(|| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .ok()
-            .or_else(|| std::env::var("HOSTNAME").ok())?;
-        Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-    })
-    .as_deref()
-}
-
-fn is_local_origin(origin: &str) -> bool {
-    const APPS: [&str; 5] =
-        ["app://", "file://", "tauri://", "vscode-webview://", "vscode-file://"];
-    if APPS.iter().any(|app| origin.starts_with(app)) {
-        return true;
-    }
-    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-    else {
-        return false;
-    };
-    matches!(host_of(rest), "localhost" | "127.0.0.1" | "0.0.0.0" | "::1")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(headers: &[(&str, &str)]) -> request::Parts {
-        let mut request = Request::post("/v1/chat/completions");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).unwrap().into_parts().0
-    }
-
-    fn rules(keys: &[&str]) -> Arc<Rules> {
-        AccessLayer::new(keys, vec!["gw.example.com".into()], vec![], true).rules
-    }
-
-    #[test]
-    fn local_names_and_address_literals_are_let_in_and_a_rebound_name_is_not() {
-        for host in [
-            "localhost:11435",
-            "127.0.0.1",
-            "[::1]:80",
-            "box.local",
-            "10.0.0.7:1",
-            "gw.example.com",
-        ] {
-            assert!(rules(&[]).admit(&mut head(&[("host", host)])).is_ok(), "{host}");
-        }
-        for host in ["evil.example", "localhost.evil.example", "local", "127.0.0.1.nip.io:80"] {
-            assert!(rules(&[]).admit(&mut head(&[("host", host)])).is_err(), "{host}");
-        }
-    }
-
-    #[test]
-    fn pages_of_local_tools_are_let_in_and_pages_of_other_sites_are_not() {
-        for origin in [
-            "http://localhost:3000",
-            "app://obsidian.md",
-            "vscode-webview://x",
-            "https://127.0.0.1",
-        ] {
-            assert!(rules(&[]).admit(&mut head(&[("origin", origin)])).is_ok(), "{origin}");
-        }
-        for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
-            assert!(rules(&[]).admit(&mut head(&[("origin", origin)])).is_err(), "{origin}");
-        }
-    }
-
-    #[test]
-    fn a_page_that_does_not_say_whose_it_is_is_let_in_only_as_a_link() {
-        let cross = ("sec-fetch-site", "cross-site");
-        assert!(rules(&[]).admit(&mut head(&[cross])).is_err());
-        let local = ("origin", "http://localhost:3000");
-        assert!(rules(&[]).admit(&mut head(&[cross, local])).is_ok());
-        assert!(rules(&[]).admit(&mut head(&[("sec-fetch-site", "same-origin")])).is_ok());
-        let link = [cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
-        assert!(rules(&[]).admit(&mut head(&link)).is_err(), "a form that is sent");
-        let mut link = head(&link);
-        link.method = http::Method::GET;
-        assert!(rules(&[]).admit(&mut link).is_ok());
-    }
-
-    #[test]
-    fn every_name_that_a_request_calls_us_must_be_allowed() {
-        let both = [("host", "localhost"), ("host", "evil.example")];
-        assert!(rules(&[]).admit(&mut head(&both)).is_err());
-        let mut absolute = head(&[("host", "localhost")]);
-        absolute.uri = "http://evil.example/v1/chat/completions".parse().unwrap();
-        assert!(rules(&[]).admit(&mut absolute).is_err());
-    }
-
-    #[test]
-    fn whoever_tries_keys_is_told_to_wait_and_whoever_has_one_is_not() {
-        let long = "a-key-that-nobody-will-guess";
-        let layer = AccessLayer::new(&["short", "brief", long], vec![], vec![], true);
-        let rules = layer.max_failures_per_min(3).rules;
-        let from = Peer("10.0.0.1".parse().unwrap());
-        let admit = |key: &str| {
-            let mut head = head(&[("x-api-key", key)]);
-            head.extensions.insert(from);
-            rules.admit(&mut head).map(drop)
-        };
-        admit("short").unwrap();
-        for _ in 0..3 {
-            assert!(matches!(admit("wrong"), Err(Error::Unauthorized(_))));
-        }
-        assert!(matches!(admit("wrong"), Err(Error::Throttled { .. })));
-        assert!(matches!(admit("brief"), Err(Error::Throttled { .. })), "a lucky guess");
-        admit("short").unwrap();
-        admit(long).unwrap();
-        assert!(matches!(rules.admit(&mut head(&[])), Err(Error::Unauthorized(_))));
-    }
-
-    #[test]
-    fn a_page_that_the_gateway_itself_serves_is_let_in() {
-        let own = [("host", "gw.example.com"), ("origin", "https://gw.example.com")];
-        assert!(rules(&[]).admit(&mut head(&own)).is_ok());
-    }
-
-    #[test]
-    fn a_key_is_accepted_in_each_of_its_three_places() {
-        let rules = rules(&["other", "sesame"]);
-        for (name, value) in [
-            ("authorization", "Bearer sesame"),
-            ("authorization", "bearer sesame"),
-            ("x-api-key", "sesame"),
-            ("x-gateway-key", "sesame"),
-        ] {
-            assert!(rules.admit(&mut head(&[(name, value)])).is_ok(), "{name}: {value}");
-        }
-        for headers in [
-            &[][..],
-            &[("authorization", "Bearer sesam")],
-            &[("authorization", "sesame")],
-            &[("x-api-key", "")],
-        ] {
-            assert!(
-                matches!(rules.admit(&mut head(headers)), Err(Error::Unauthorized(_))),
-                "{headers:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn without_configured_keys_any_key_will_do() {
-        assert!(rules(&[]).admit(&mut head(&[("authorization", "Bearer local")])).is_ok());
-    }
-}
+mod tests;

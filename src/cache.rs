@@ -9,27 +9,30 @@
 //! program that sends the same request twice wants the same one.
 
 mod canonical;
+mod kept;
+mod wishes;
 
+use self::{
+    kept::{Meta, convert, tell},
+    wishes::Wishes,
+};
 use crate::{
-    chat::Answer,
-    dialect::{self, Operation, Reply, Usage},
+    dialect::Operation,
     front::{Ask, Client, Front},
-    record::{Decision, Record, Served, now_ms},
+    record::Record,
     translate,
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response,
+    HeaderName, HeaderValue, Request, Response,
     header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE},
     response,
 };
-use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use unigate_layers::{
     body::Replay,
     cache::{Entry, Fill, Key, Plan, Policy},
 };
-use uuid::Uuid;
 
 /// The policy: a key for chats, completions and embeddings, and the conditions of keeping their answers.
 #[derive(Clone)]
@@ -55,21 +58,6 @@ pub struct ChatFill {
     usage: bool,
     record: Record,
     fallbacks: bool,
-}
-
-/// What an entry must remember beside its bytes.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Meta {
-    streamed: bool,
-    /// Whether the bytes show the usage themselves.
-    usage: bool,
-    #[serde(flatten)]
-    tokens: Usage,
-    upstream: String,
-    model: Option<String>,
-    dialect: String,
-    rule: String,
-    why: String,
 }
 
 /// Headers that change what is answered, whatever the rules look at.
@@ -267,61 +255,6 @@ impl<B: Replay> Policy<B> for ChatKey {
     }
 }
 
-/// The entry in the form that was asked for, when it is kept in the other one.
-fn convert(
-    front: Front,
-    ask: &Ask,
-    wishes: dialect::Wishes,
-    meta: &Meta,
-    body: &Bytes,
-) -> Option<Bytes> {
-    let operation = front.operation?;
-    let model = meta.model.as_deref().or(ask.model.as_deref())?.into();
-    let id = Uuid::new_v4().simple().to_string().into();
-    let reply = Reply { wishes, ..Reply::new(id, now_ms(), model) };
-    let whole = if meta.streamed {
-        translate::unstream(front.dialect, operation, body, &reply)?
-    } else {
-        body.clone()
-    };
-    let whole = with_usage(front, operation, whole, meta, &reply)?;
-    if !ask.stream {
-        return Some(whole);
-    }
-    translate::restream(front.dialect, operation, &whole, &reply)
-}
-
-/// A stream whose client did not ask for usage has none; the entry remembers it beside the bytes.
-fn with_usage(
-    front: Front,
-    operation: Operation,
-    whole: Bytes,
-    meta: &Meta,
-    reply: &Reply,
-) -> Option<Bytes> {
-    if !meta.streamed || meta.usage || !meta.tokens.is_known() {
-        return Some(whole);
-    }
-    let Answer::Said(mut said) = front.dialect.read_answer(operation, &whole).ok()? else {
-        return Some(whole);
-    };
-    said.usage = meta.tokens;
-    front.dialect.write_answer(operation, Answer::Said(said), reply, reply.created_ms).ok()
-}
-
-fn tell(record: &Record, meta: &Meta) {
-    let _ = record.usage.set(meta.tokens);
-    let _ = record
-        .route
-        .set(Decision { rule: meta.rule.as_str().into(), why: meta.why.as_str().into() });
-    let dialect = dialect::named(&meta.dialect).map_or("", dialect::Dialect::name);
-    record.replay(Served {
-        upstream: meta.upstream.as_str().into(),
-        model: meta.model.as_deref().map(Into::into),
-        dialect,
-    });
-}
-
 // === impl ChatFill ===
 
 impl Fill for ChatFill {
@@ -350,43 +283,6 @@ impl Fill for ChatFill {
             why: route.map_or_else(String::new, |r| r.why.to_string()),
         };
         Some((body, serde_json::to_string(&meta).ok()?.into()))
-    }
-}
-
-/// What the request's headers want of the cache: the five directives of RFC 9111 that make sense here, and our own.
-#[derive(Debug, Default)]
-struct Wishes {
-    no_store: bool,
-    no_cache: bool,
-    max_age: Option<Duration>,
-    ttl: Option<Duration>,
-}
-
-impl Wishes {
-    fn read(headers: &HeaderMap) -> Self {
-        let mut wishes = Self::default();
-        let lists = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-        for directive in lists.flat_map(|list| list.split(',')) {
-            let directive = directive.trim().to_ascii_lowercase();
-            match directive.split_once('=') {
-                Some(("max-age", seconds)) => {
-                    wishes.max_age =
-                        seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
-                }
-                _ if directive == "no-store" => wishes.no_store = true,
-                _ if directive == "no-cache" => wishes.no_cache = true,
-                _ => {}
-            }
-        }
-        if wishes.max_age == Some(Duration::ZERO) {
-            wishes.no_cache = true;
-        }
-        let ttl = headers.get("x-unigate-cache-ttl").and_then(|value| value.to_str().ok());
-        wishes.ttl = ttl.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-        if wishes.ttl == Some(Duration::ZERO) {
-            wishes.no_store = true;
-        }
-        wishes
     }
 }
 

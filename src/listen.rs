@@ -3,19 +3,26 @@
 //! HTTP/1.1 and cleartext HTTP/2 on one port. The caller owns the listener and the reason to stop.
 
 mod deadline;
+mod drained;
 mod drawn;
 mod guard;
 mod heads;
+mod pauses;
 mod socket;
 mod tcp;
 
 pub(crate) use self::deadline::Deadline;
-pub use self::{heads::Ambiguous, socket::connections};
+pub use self::{
+    drained::{Drained, Late},
+    heads::Ambiguous,
+    socket::connections,
+};
 
 use self::{
     drawn::{Drawing, Drawn, Streams},
     guard::Guard,
     heads::Oddities,
+    pauses::{Pauses, is_of_one_connection},
     tcp::Tcp,
 };
 use crate::peer::Peered;
@@ -28,13 +35,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use std::{
-    convert::Infallible,
-    future::Future,
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -70,24 +71,6 @@ impl Default for Limits {
     }
 }
 
-/// How serving ended.
-#[derive(Debug)]
-#[must_use]
-pub enum Drained {
-    /// Every request had its answer.
-    All,
-    /// The time was up.
-    Late(Late),
-}
-
-/// The connections that outlasted the drain. They run until [`Late::cut`], or until this is dropped.
-#[derive(Debug)]
-pub struct Late {
-    all: usize,
-    places: Arc<Semaphore>,
-    cutting: watch::Sender<()>,
-}
-
 /// A connection's way into the service: what was odd before hyper read it is pinned to the request.
 struct Entry<S> {
     service: TowerToHyperService<S>,
@@ -102,14 +85,8 @@ const MAX_HEADERS: usize = 100;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long nothing may have failed before connections are said to be accepted again; more than the longest pause.
-const QUIET: Duration = Duration::from_secs(2);
-
 /// How long a connection that has not asked for anything may still do so when the gateway stops.
 const LATE: Duration = Duration::from_millis(250);
-
-/// How long cut connections may take to go; they only have to be dropped.
-const GONE: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then lets what is running finish for `limits.drain`; `hurry` cuts that short.
 pub async fn serve<S, B>(
@@ -252,28 +229,6 @@ fn entry<IO, S>(io: IO, service: S, limits: Limits) -> (TokioIo<Guard<IO>>, Entr
     (TokioIo::new(guard), Entry { service, odd, asked })
 }
 
-// === impl Late ===
-
-impl Late {
-    /// How many connections there still are.
-    pub fn connections(&self) -> usize {
-        self.all - self.places.available_permits()
-    }
-
-    /// Waits until they have gone by themselves, at most this long.
-    pub async fn rest(&self, patience: Duration) {
-        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(patience, self.places.acquire_many(all)).await;
-    }
-
-    /// Cuts them, and waits until they are gone: whoever watched one of their requests has seen its end.
-    pub async fn cut(self) {
-        drop(self.cutting);
-        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(GONE, self.places.acquire_many(all)).await;
-    }
-}
-
 // === impl Entry ===
 
 impl<S, B> HyperService<Request<Incoming>> for Entry<S>
@@ -292,31 +247,6 @@ where
         }
         let pieces = request.version() == Version::HTTP_2;
         Drawing { inner: self.service.call(request), pieces }
-    }
-}
-
-/// The pauses of an accept loop that cannot accept: longer each time, and told once, also where one in ten succeeds.
-#[derive(Debug, Default)]
-struct Pauses {
-    last: Option<Duration>,
-    failed: Option<Instant>,
-}
-
-impl Pauses {
-    fn next(&mut self, error: &io::Error) -> Duration {
-        if self.failed.replace(Instant::now()).is_none() {
-            tracing::warn!(%error, "cannot accept connections; trying again until it is possible");
-        }
-        let pause = self.last.map_or(Duration::from_millis(50), |last| last * 2);
-        *self.last.insert(pause.min(Duration::from_secs(1)))
-    }
-
-    fn over(&mut self) {
-        self.last = None;
-        if self.failed.is_some_and(|at| at.elapsed() > QUIET) {
-            self.failed = None;
-            tracing::warn!("connections are accepted again");
-        }
     }
 }
 
@@ -349,13 +279,4 @@ fn server(limits: Limits) -> auto::Builder<Streams> {
 async fn speaks(stream: &TcpStream, patience: Duration) -> bool {
     let mut byte = [0];
     matches!(tokio::time::timeout(patience, stream.peek(&mut byte)).await, Ok(Ok(1)))
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }

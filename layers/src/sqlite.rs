@@ -24,11 +24,17 @@
 //! ```
 
 mod checkpoint;
+mod error;
 mod file;
 mod http_row;
+mod judge;
+mod options;
 mod queue;
+mod row;
 mod running;
+mod shared;
 mod spool;
+mod state;
 mod tidy;
 mod values;
 mod writer;
@@ -38,70 +44,21 @@ mod sync {
     pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 }
 
+pub use error::SqliteError;
 pub use http_row::{HttpExchange, HttpRow};
+pub use options::SqliteOptions;
+pub use row::{Begun, Row, Told};
+pub use state::{Failing, SqliteState};
 pub use values::Values;
 
-use queue::{Queue, Refused};
-use std::error::Error;
+use queue::Refused;
+use shared::{Entry, Message, Shared};
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use writer::Writer;
-
-/// A row that knows its table.
-pub trait Row: Send + 'static {
-    /// The schema, as steps: step *n* takes a file from `user_version` *n* to *n* + 1. Only ever append. All
-    /// missing steps run in one transaction when the file is opened.
-    const MIGRATIONS: &'static [&'static str];
-
-    /// The statement whose parameters [`bind`](Self::bind) gives. Rows that were spooled may come twice, after a
-    /// crash: a table with a primary key of its own and `INSERT OR REPLACE` makes them one.
-    const INSERT: &'static str;
-
-    /// Deletes what is older than `?1`, milliseconds since 1970, `?2` rows at most: it is run until nothing is left.
-    /// Default: empty, rows have no age.
-    const PRUNE_OLDER: &'static str = "";
-
-    /// Deletes the oldest `?1` rows. Default: empty, the file may grow.
-    const PRUNE_OLDEST: &'static str = "";
-
-    /// Writes an open row, for what has begun and takes long: `?1` is this process, `?2` the row's ticket, the rest
-    /// is [`Begun::bind`]'s. Default: empty, there are none.
-    const OPEN: &'static str = "";
-
-    /// Deletes the open row of process `?1` and ticket `?2`.
-    const CLOSE: &'static str = "";
-
-    /// What becomes of open rows that are not process `?1`'s, when no other process uses the file any more: they were
-    /// left by a crash. Run when the file is opened, one after the other; done twice they must do no harm.
-    const RECOVER: &'static [&'static str] = &[];
-
-    /// Gives this row's values, in the order of the statement's parameters.
-    ///
-    /// # Errors
-    /// Whatever `values` says.
-    fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()>;
-
-    /// Bytes that the row keeps beside its own size: its texts. Default 0.
-    fn size(&self) -> usize {
-        0
-    }
-}
-
-/// What is known of a row that is not whole yet.
-pub trait Begun: Send + Sync + 'static {
-    /// Gives the values of its open row, as they are now.
-    ///
-    /// # Errors
-    /// Whatever `values` says.
-    fn bind(&self, values: &mut Values<'_>) -> rusqlite::Result<()>;
-}
-
-/// Called when a row is where a crash of the process cannot reach it (`true`), or was given up (`false`). Runs on the
-/// writer's thread and must not block it. Dropped without a call when the log ends before.
-pub type Told = Box<dyn FnOnce(bool) + Send>;
 
 /// A log in an SQLite file. Clones write to the same file through the same queue.
 ///
@@ -120,134 +77,8 @@ pub struct SqliteLog<R: Row> {
     handle: Arc<Handle<R>>,
 }
 
-/// How [`SqliteLog`] writes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SqliteOptions {
-    /// Rows that may wait. Default 8192, at least 1.
-    pub queue: usize,
-    /// Bytes that waiting rows may have together. Default 16 MiB; one row always fits.
-    pub queue_bytes: usize,
-    /// Rows in a transaction. Default 512, at least 1; a smaller batch is written after 3 ms.
-    pub batch: usize,
-    /// Rows older than this go, by [`Row::PRUNE_OLDER`]. Default: none go.
-    pub max_age: Option<Duration>,
-    /// Above this size in bytes the oldest rows go, by [`Row::PRUNE_OLDEST`]. Default: the file may grow.
-    pub max_bytes: Option<u64>,
-    /// Bytes of rows that are kept beside the file while it cannot be written. Default 256 MiB; 0 keeps none.
-    pub spool_bytes: u64,
-    /// Bytes that the write-ahead log may have. A reader that does not end keeps it from being emptied: then rows go
-    /// to the spool until it does. Default 64 MiB.
-    pub wal_bytes: u64,
-}
-
-/// How a log is, at one moment.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct SqliteState {
-    /// Rows that are in the file, since this log was opened.
-    pub written: u64,
-    /// Rows in memory that wait to be written.
-    pub queued: u64,
-    /// Their bytes.
-    pub queued_bytes: u64,
-    /// Rows in the spool that wait to be brought into the file.
-    pub spooled: u64,
-    /// Bytes of the spool.
-    pub spool_bytes: u64,
-    /// Rows that found the queue full, and are lost.
-    pub overflowed: u64,
-    /// Rows that came after the end, and are lost.
-    pub late: u64,
-    /// Rows that the table refused, and are lost.
-    pub rejected: u64,
-    /// Rows that were in the queue or the spool and had to be given up.
-    pub abandoned: u64,
-    /// Rows that have begun and are not whole.
-    pub running: u64,
-    /// How often the file was begun anew, because it was corrupt or gone.
-    pub replaced: u64,
-    /// Why rows cannot be written at present. `None`: they can.
-    pub failing: Option<Failing>,
-}
-
-/// Why a log cannot be written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Failing {
-    /// What the last try said.
-    pub why: String,
-    /// When it began.
-    pub since: SystemTime,
-}
-
-/// Why a log cannot be opened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SqliteError {
-    /// The file cannot be opened or is no database, or its schema cannot be brought up to date.
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// A newer version of the program wrote the file.
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its `user_version`.
-        found: usize,
-        /// The highest that this program knows.
-        known: usize,
-    },
-    /// The writer's thread cannot be started.
-    Thread(std::io::Error),
-}
-
 // The last one that is dropped closes the log.
 struct Handle<R: Row>(Arc<Shared<R>>);
-
-enum Message<R> {
-    // Boxed: the queue keeps room for as many as it ever held.
-    Row(Box<Entry<R>>),
-    Begun(u64, Arc<dyn Begun>),
-}
-
-struct Entry<R> {
-    row: R,
-    bytes: usize,
-    ticket: Option<u64>,
-    told: Option<Told>,
-}
-
-struct Shared<R> {
-    queue: Queue<Message<R>>,
-    tickets: AtomicU64,
-    // Taken into the queue, or found in the spool; written; refused by the table; given up. Each only grows.
-    accepted: AtomicU64,
-    written: AtomicU64,
-    rejected: AtomicU64,
-    abandoned: AtomicU64,
-    // Not taken into the queue: it was full, or closed.
-    overflowed: AtomicU64,
-    late: AtomicU64,
-    // In the spool now.
-    spooled: AtomicU64,
-    spool_bytes: AtomicU64,
-    running: AtomicU64,
-    replaced: AtomicU64,
-    // The deadline of `close` is over: end at once.
-    give_up: AtomicBool,
-    state: Mutex<State>,
-    // Rang when a batch is done, at the end, and when a flag was set.
-    bell: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    finished: bool,
-    failing: Option<Failing>,
-}
 
 // === impl SqliteLog ===
 
@@ -405,135 +236,6 @@ impl<R: Row> fmt::Debug for SqliteLog<R> {
             .field("written", &self.written())
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Shared ===
-
-impl<R> Shared<R> {
-    fn new(options: &SqliteOptions) -> Self {
-        Self {
-            queue: Queue::new(options.queue, options.queue_bytes),
-            tickets: AtomicU64::new(1),
-            accepted: AtomicU64::default(),
-            written: AtomicU64::default(),
-            rejected: AtomicU64::default(),
-            abandoned: AtomicU64::default(),
-            overflowed: AtomicU64::default(),
-            late: AtomicU64::default(),
-            spooled: AtomicU64::default(),
-            spool_bytes: AtomicU64::default(),
-            running: AtomicU64::default(),
-            replaced: AtomicU64::default(),
-            give_up: AtomicBool::default(),
-            state: Mutex::default(),
-            bell: Condvar::new(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    // Written, or never to be.
-    fn done(&self) -> u64 {
-        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
-        read(&self.written) + read(&self.rejected) + read(&self.abandoned)
-    }
-
-    fn dropped(&self) -> u64 {
-        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
-        read(&self.overflowed) + read(&self.late) + read(&self.rejected) + read(&self.abandoned)
-    }
-
-    fn waiting(&self) -> u64 {
-        let spooled = self.spooled.load(Ordering::Acquire);
-        self.accepted.load(Ordering::Acquire).saturating_sub(self.done() + spooled)
-    }
-
-    fn gives_up(&self) -> bool {
-        self.give_up.load(Ordering::Acquire)
-    }
-
-    // Under the lock, so that no one who just looked misses it.
-    fn ring(&self) {
-        drop(self.lock());
-        self.bell.notify_all();
-    }
-
-    // Whether it became true in time.
-    fn wait(&self, limit: Duration, until: impl Fn(&Self, &State) -> bool) -> bool {
-        let end = Instant::now().checked_add(limit);
-        let mut state = self.lock();
-        loop {
-            if until(self, &state) {
-                return true;
-            }
-            let left = end.map_or(Duration::from_secs(3600), |end| {
-                end.saturating_duration_since(Instant::now())
-            });
-            if left.is_zero() {
-                return false;
-            }
-            state = self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-// === impl SqliteOptions ===
-
-impl Default for SqliteOptions {
-    fn default() -> Self {
-        Self {
-            queue: 8192,
-            queue_bytes: 16 << 20,
-            batch: 512,
-            max_age: None,
-            max_bytes: None,
-            spool_bytes: 256 << 20,
-            wal_bytes: 64 << 20,
-        }
-    }
-}
-
-// === impl SqliteError ===
-
-impl SqliteError {
-    // For those who are shown the state of the log, but not where it is.
-    fn without_path(&self) -> String {
-        match self {
-            Self::Open { source, .. } => match source.sqlite_error() {
-                Some(error) => format!("cannot open the log: {error}"),
-                None => "cannot open the log".into(),
-            },
-            Self::Newer { .. } => "the log was written by a newer version".into(),
-            Self::Thread(_) => self.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for SqliteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open { path, .. } => write!(f, "cannot open the log {}", path.display()),
-            Self::Newer { path, found, known } => write!(
-                f,
-                "the log {} was written by a newer version: its schema is {found}, this \
-                 program knows up to {known}",
-                path.display()
-            ),
-            Self::Thread(_) => f.write_str("cannot start the thread that writes the log"),
-        }
-    }
-}
-
-impl Error for SqliteError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Open { source, .. } => Some(source),
-            Self::Newer { .. } => None,
-            Self::Thread(source) => Some(source),
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::dialect::{Reply, Usage};
 use crate::{dialect::Dialect, dialect::openai::OPENAI};
 use http_body_util::Empty;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Most are whole before they are ever written; those cost a look into a map.
 
-use super::writer::judge;
+use super::judge::judge;
 use super::{Begun, Row, values};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;

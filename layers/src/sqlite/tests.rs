@@ -1,6 +1,7 @@
 use super::*;
 use rusqlite::Connection;
 use std::path::PathBuf;
+use std::time::Instant;
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_secs(30);
