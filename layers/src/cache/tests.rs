@@ -3,11 +3,12 @@ use super::*;
 use crate::body::Ending;
 use crate::testing::Step::{Data, Error as Breaks, Pending};
 use crate::testing::{Script, play};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, response};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tower::{Service, ServiceExt, service_fn};
 
 #[derive(Clone, Debug, Default)]
