@@ -9,7 +9,7 @@ pub struct SqliteOptions {
     pub queue: usize,
     /// Bytes that waiting rows may have together. Default 16 MiB; one row always fits.
     pub queue_bytes: usize,
-    /// Rows in a transaction. Default 512, at least 1; a smaller batch is written after 5 ms.
+    /// Rows in a transaction. Default 512, at least 1; a smaller batch is written after 3 ms.
     pub batch: usize,
     /// Rows older than this go, by [`Row::PRUNE_OLDER`]. Default: none go.
     pub max_age: Option<Duration>,

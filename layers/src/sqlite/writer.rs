@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a batch that is not full waits for more rows.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long a batch that is not full waits for more rows, once one has come; the first after a while does not wait.
+const GATHER: Duration = Duration::from_millis(3);
 /// After a row the next ones are looked for and not waited for, so that nobody who pushes has to wake the writer.
 const AWAKE: Duration = Duration::from_millis(50);
 /// Tried again so often while somebody waits for the end.
@@ -130,19 +130,14 @@ impl<R: Row> Writer<R> {
         }
         let limit = self.options.batch.max(1);
         let now = Instant::now();
-        let mut more;
-        if now < self.awake_until {
-            self.shared.queue.pause(GATHER);
-            more = self.shared.queue.take(limit, &mut self.inbox, Duration::ZERO);
-        } else {
-            let wait = self.wait(now);
-            more = self.shared.queue.take(limit, &mut self.inbox, wait);
-            if more && !self.inbox.is_empty() && self.inbox.len() < limit {
+        let wait = match now < self.awake_until {
+            true => {
                 self.shared.queue.pause(GATHER);
-                let rest = limit - self.inbox.len();
-                more = self.shared.queue.take(rest, &mut self.inbox, Duration::ZERO);
+                Duration::ZERO
             }
-        }
+            false => self.wait(now),
+        };
+        let more = self.shared.queue.take(limit, &mut self.inbox, wait);
         if !self.inbox.is_empty() {
             self.awake_until = Instant::now() + AWAKE;
         }
