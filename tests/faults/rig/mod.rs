@@ -21,7 +21,7 @@ pub(crate) use self::{
     row::{Asker, Row},
     script::{Act, Framing, Reply, Script},
     setup::Setup,
-    verdict::note,
+    verdict::{note, skip},
     wedge::{Mode, Wedge},
 };
 

@@ -1,7 +1,7 @@
 //! S5, S6, S10: no space, broken writes, and more rows than anything can hold.
 
 use super::disk;
-use crate::rig::{Chaosd, End, Program, Row, Setup, chat, full, ms, note, times, until};
+use crate::rig::{Chaosd, End, Program, Row, Setup, chat, full, ms, note, skip, times, until};
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -68,7 +68,7 @@ async fn s5_with_a_full_disk_requests_flow_it_is_told_once_and_space_brings_the_
 #[tokio::test]
 async fn s6_whichever_write_fails_no_row_is_acknowledged_and_lost() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        note("S6", true, "not run: there is no strace");
+        skip("S6", "there is no strace");
         return;
     }
     let (mut runs, mut failures) = (0, 0);
