@@ -5,7 +5,7 @@
 //! try again.
 //!
 //! Alone it is a working proxy to the default upstream: without a target from above a request goes there, without an
-//! [`Ask`] it reads the body itself, and an upstream's address is always its own, whatever the request's says.
+//! [`Ask`](crate::front::Ask) it reads the body itself, and an upstream's address is always its own, whatever the request's says.
 
 mod address;
 mod admission;

@@ -11,9 +11,9 @@ pub struct SqliteOptions {
     pub queue_bytes: usize,
     /// Rows in a transaction. Default 512, at least 1; a smaller batch is written after 3 ms.
     pub batch: usize,
-    /// Rows older than this go, by [`Row::PRUNE_OLDER`]. Default: none go.
+    /// Rows older than this go, by [`Row::PRUNE_OLDER`](super::Row::PRUNE_OLDER). Default: none go.
     pub max_age: Option<Duration>,
-    /// Above this size in bytes the oldest rows go, by [`Row::PRUNE_OLDEST`]. Default: the file may grow.
+    /// Above this size in bytes the oldest rows go, by [`Row::PRUNE_OLDEST`](super::Row::PRUNE_OLDEST). Default: the file may grow.
     pub max_bytes: Option<u64>,
     /// Bytes of rows that are kept beside the file while it cannot be written. Default 256 MiB; 0 keeps none.
     pub spool_bytes: u64,
